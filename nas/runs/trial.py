@@ -1,0 +1,79 @@
+"""Trial: the frozen record of one evaluated genotype or fixed point, as it stands in a run's log.
+
+Failure is a status with a reason and never a number: a failed trial has no reward.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from nas.runs.errors import RunError
+from searchspace.genotype import Genotype
+
+SCHEMA = 1  # raise it when a field changes meaning; older logs then refuse to load
+
+Status = Literal["finished", "early_stopped", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One line of `trials.jsonl`. A sampled trial has a number and a genotype, a fixed point has a name."""
+
+    number: int | None = None
+    """Place in the order of asking, from 0; None for a fixed point."""
+    fixed_point: str | None = None
+    """Name of the fixed point; None for a sampled trial."""
+    genotype: Genotype | None = None
+    """The cell; None for a fixed point that is no cell (the per-frame network)."""
+    status: Status
+    reward: float | None = None
+    """Geometric mean of mIoU, fwIoU and mean class accuracy on meta-val, in [0, 1]; None exactly if failed."""
+    halfway_reward: float | None = None
+    """The same, half-way through training; None if the trial never got there or has no half-way."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """`miou`, `fwiou`, `mean_accuracy` on meta-val, in [0, 1], and `loss`, the last epoch's mean training loss."""
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """`parameters` and `macs` of one later frame of the head (cell and classifier), batch 1."""
+    seed: int = 0
+    epochs: int = 0
+    """Epochs trained."""
+    seconds: float = 0.0
+    """Wall time of the evaluation."""
+    worker: str = ""
+    repeat_of: int | None = None
+    """Number of the earlier trial whose cell computes the same graph and whose result this is; None if trained."""
+    error: str | None = None
+    """Why a failed trial failed: `kind: message`, one line; None otherwise."""
+
+    def __post_init__(self) -> None:
+        if (self.number is None) == (self.fixed_point is None):
+            raise ValueError(f"a trial has either a number or a fixed point's name, but got {self.name!r}")
+        if (self.status == "failed") != (self.reward is None):
+            raise ValueError(f"trial {self.name}: a reward is absent exactly if the trial failed ({self.status=})")
+
+    @property
+    def ok(self) -> bool:
+        return self.reward is not None
+
+    @property
+    def name(self) -> str:
+        """What tables and plots call it: the fixed point's name, or the number with a hash sign."""
+        return self.fixed_point or f"#{self.number}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dictionary; `from_json` reads it back."""
+        record = asdict(self) | {"genotype": self.genotype.to_json() if self.genotype else None}
+        return {"schema": SCHEMA} | record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote. Raises RunError for another schema or for fields that do not fit."""
+        fields = dict(record)
+        schema = fields.pop("schema", None)
+        if schema != SCHEMA:
+            raise RunError(f"a trial of schema {schema!r} cannot be read; this version of dyncell writes {SCHEMA}")
+        try:
+            genotype = fields.pop("genotype")
+            return cls(**fields, genotype=Genotype.from_json(genotype) if genotype is not None else None)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise RunError(f"not a trial: {error}") from error

@@ -1,0 +1,67 @@
+"""The one training loop: static networks, candidates and fixed points all learn here."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+Batch = TypeVar("Batch")
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or a gradient became infinite or NaN; the step that would have used it was not taken."""
+
+
+def fit(
+    loss_of: Callable[[Batch], Tensor],
+    batches: Callable[[int], Iterable[Batch]],
+    optimizers: Sequence[Optimizer],
+    *,
+    epochs: range,
+    after_epoch: Callable[[int, float], bool] = lambda epoch, loss: True,
+    schedulers: Sequence[LRScheduler] = (),
+    clip_norm: float = math.inf,
+) -> float:
+    """Minimise `loss_of` over `epochs`, in place.
+
+    Args:
+        loss_of: forward pass of one batch to a scalar mean loss, in train mode, under the caller's autocast.
+        batches: the batches of an epoch, by its number; the caller seeds their order with it.
+        optimizers: stepped together, each owning its own parameters.
+        epochs: numbers of the epochs to run; a resumed training starts later.
+        after_epoch: called with the epoch's number and mean loss; training goes on while it returns True.
+        schedulers: advanced after every step.
+        clip_norm: gradients of all parameters together are shortened to this Euclidean length.
+
+    Returns:
+        The mean loss of the last epoch run; NaN if there was none.
+
+    Raises:
+        NonFiniteError: a loss or gradient is not finite; parameters are as they were before that step.
+    """
+    parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    mean = math.nan
+    for epoch in epochs:
+        losses = []
+        for batch in batches(epoch):
+            loss = loss_of(batch)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = clip_grad_norm_(parameters, clip_norm)
+            if not torch.isfinite(loss.detach() + norm):
+                raise NonFiniteError(f"loss {loss.item():g} with gradient norm {norm.item():g} in epoch {epoch}")
+            for optimizer in optimizers:
+                optimizer.step()
+            for scheduler in schedulers:
+                scheduler.step()
+            losses.append(loss.detach())
+        mean = torch.stack(losses).mean().item()
+        if not after_epoch(epoch, mean):
+            break
+    return mean
