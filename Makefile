@@ -1,0 +1,32 @@
+# Two commands do all: `make search` and `make test`. Each makes its environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: search test quick lint benchmarks clean
+
+search: $(VENV)/installed  ## the main job on data that needs no download
+	$(BIN)/python -m nas.search --dataset shapes --preset quick
+
+test: lint  ## everything that can be checked on this machine
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/installed  ## the tests without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/installed
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "dyncell needs Python 3.11 or 3.12; say which: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,169 @@
+"""What every data set is to the rest of the program: frames in time order, labels, and windows that never cross a jump.
+
+A `Frame` is a name, not pixels; a `Dataset` turns it into an image and a label. A sequence is one recording; a run is
+a piece of it without a jump, and windows and the meta split are made of runs. No file formats here, and no torch.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.errors import DataError
+
+Split = Literal["train", "val", "test"]
+SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+VOID: Final = 255
+"""The label of pixels that count neither in a loss nor in a score."""
+GAP_TOLERANCE: Final = 0.1  # of the usual gap: CamVid has a 29 and a 31 beside its 30s; its jumps are 270 and 1950
+MINIMUM_BLOCK: Final = 3  # frames in a validation block, so that it holds a window of the paper's length
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of one recording; two frames of a data set never share a name."""
+
+    name: str
+    sequence: str
+    number: int
+    """Position in the recording, counted in frames of the video."""
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive frames of one run, as positions in the list they were made from."""
+
+    positions: tuple[int, ...]
+    gap: int
+    """Frames of the video from one position to the next (rounded mean; 0 for a window of one frame)."""
+
+
+class Dataset(Protocol):
+    """Labelled clips. All frames of all splits have one size."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def colours(self) -> tuple[tuple[int, int, int], ...]:
+        """One RGB colour a class, each channel 0 to 255."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Native height and width in pixels."""
+
+    def frames(self, split: Split) -> tuple[Frame, ...]:
+        """All frames of a split, sequence after sequence, in time order within each.
+
+        Raises:
+            DataError: the split is absent, or an image and a label do not match up.
+        """
+
+    def image(self, frame: Frame) -> NDArray[np.uint8]:
+        """RGB pixels (H, W, 3).
+
+        Raises:
+            DataError: the image cannot be read or has another size.
+        """
+
+    def label(self, frame: Frame) -> NDArray[np.uint8]:
+        """Class of each pixel (H, W), `VOID` where there is none.
+
+        Raises:
+            DataError: the frame has no label, or it cannot be read, has another size, or holds an unknown value.
+        """
+
+    def fingerprint(self, split: Split) -> str:
+        """Hex digest that changes when a frame is added, removed, renamed or replaced."""
+
+
+def runs(frames: Sequence[Frame]) -> tuple[range, ...]:
+    """Cut `frames` where the recording changes or jumps; ranges of positions that together cover the list.
+
+    A jump is a gap that differs by more than `GAP_TOLERANCE` from its sequence's usual gap: the most common one, and
+    the smallest of those if several are.
+    """
+    gaps: dict[str, Counter[int]] = {}
+    for before, after in pairwise(frames):
+        if before.sequence == after.sequence:
+            gaps.setdefault(after.sequence, Counter())[after.number - before.number] += 1
+    usual = {sequence: min(count, key=lambda gap: (-count[gap], gap)) for sequence, count in gaps.items()}
+
+    def breaks(before: Frame, after: Frame) -> bool:
+        if before.sequence != after.sequence:
+            return True
+        expected = usual[after.sequence]
+        return abs(after.number - before.number - expected) > GAP_TOLERANCE * expected
+
+    cuts = [i for i, (before, after) in enumerate(pairwise(frames), start=1) if breaks(before, after)]
+    edges = [0, *cuts, len(frames)]
+    return tuple(range(start, stop) for start, stop in pairwise(edges) if start < stop)
+
+
+def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None = None) -> tuple[Window, ...]:
+    """Every window of `length` consecutive frames of one run whose frames after the first are all labelled.
+
+    Args:
+        frames: in the order of `Dataset.frames`; positions in a window refer to this list.
+        length: frames in a window, 1 or more. A window of 1 is a single labelled frame.
+        within: only windows that lie wholly in these positions (one side of `meta_split`); None for all.
+    """
+    if length < 1:
+        raise ValueError(f"a window has 1 frame or more, but length is {length}")
+    allowed = None if within is None else frozenset(within)
+    found = []
+    for run in runs(frames):
+        for start in range(run.start, run.stop - length + 1):
+            positions = tuple(range(start, start + length))
+            must_be_labelled = positions[1:] or positions
+            if not all(frames[i].labelled for i in must_be_labelled):
+                continue
+            if allowed is None or allowed.issuperset(positions):
+                span = frames[positions[-1]].number - frames[start].number
+                found.append(Window(positions, round(span / max(length - 1, 1))))
+    return tuple(found)
+
+
+def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Split a training list into meta-train and meta-val positions by contiguous blocks, so that windows cannot leak.
+
+    Of each run long enough for a block of `MINIMUM_BLOCK` frames, meta-val gets the last `share`, so every long
+    recording is on both sides. Of shorter runs it gets whole ones, spread evenly over the list. Where that gives
+    nothing, it gets one smallest block from the end of the longest run.
+
+    Args:
+        frames: in the order of `Dataset.frames`.
+        share: part of the frames that meta-val should get, between 0 and 1.
+
+    Raises:
+        DataError: no run is long enough to be divided.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie in (0, 1), but is {share}")
+    pieces = runs(frames)
+    held: list[int] = []
+    short_seen = short_held = 0
+    for run in pieces:
+        block = round(share * len(run))
+        if block < MINIMUM_BLOCK:
+            short_seen += len(run)
+            block = len(run) if share * short_seen - short_held >= len(run) / 2 else 0
+            short_held += block
+        held.extend(run[len(run) - block :])
+    if not held:
+        longest = max(pieces, key=len, default=range(0))
+        if len(longest) < 2 * MINIMUM_BLOCK:
+            raise DataError(
+                f"{len(frames)} training frames in {len(pieces)} runs cannot be split into meta-train and meta-val: "
+                f"the longest run without a jump has {len(longest)} frames and {2 * MINIMUM_BLOCK} are needed; "
+                "add frames or longer clips"
+            )
+        held.extend(longest[-MINIMUM_BLOCK:])
+    chosen = frozenset(held)
+    return tuple(i for i in range(len(frames)) if i not in chosen), tuple(held)

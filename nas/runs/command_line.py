@@ -1,0 +1,69 @@
+"""From the words of a command line to a configuration, and from an error to a message and an exit code."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+import tyro
+
+from cache.errors import DataError
+from nas.runs.config import PretrainConfig
+from nas.runs.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
+from nas.runs.errors import RunError
+from searchspace.errors import SpaceError
+
+Arguments = TypeVar("Arguments")
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+def run_command(
+    module: str, kind: type[Arguments], config: type[PretrainConfig] | None, main: Callable[[Arguments], None]
+) -> NoReturn:
+    """Parse the command line of `python -m module`, call `main`, and exit.
+
+    Args:
+        module: for the usage line.
+        kind: dataclass of all flags; with a `config`, it has fields `config` and `preset`.
+        config: the configuration that presets fill before flags override it; None for commands without one.
+        main: the command.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        default = kind(config=_base_config(config, sys.argv[1:])) if config else None  # type: ignore[call-arg]
+        main(tyro.cli(kind, prog=f"python -m {module}", default=default))
+    except (DataError, RunError, SpaceError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _base_config(config: type[PretrainConfig], words: Sequence[str]) -> PretrainConfig:
+    """What flags override: an existing run's own settings, else the data set's preset; then `--preset`."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--dataset", default=PretrainConfig().data.dataset)
+    early.add_argument("--preset")
+    early.add_argument("--run", type=Path)
+    known, _ = early.parse_known_args(list(words))
+    sources = []
+    if known.run is not None and (known.run / CONFIG_FILE).exists():
+        sources.append(known.run / CONFIG_FILE)
+    elif known.dataset in preset_names():
+        sources.append(preset_path(known.dataset))
+    if known.preset is not None:
+        sources.append(preset_path(known.preset))
+    return from_mapping(config, overlaid([read_mapping(source) for source in sources]), " + ".join(map(str, sources)))

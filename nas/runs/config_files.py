@@ -1,0 +1,80 @@
+"""Configurations as YAML: presets that override defaults, and the resolved copy that a run keeps."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import dacite
+import yaml
+
+from nas.runs.config import PretrainConfig, SearchConfig
+from nas.runs.errors import RunError
+
+PRESETS = Path(__file__).parent / "presets"
+CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory
+
+C = TypeVar("C", bound=PretrainConfig)
+
+
+def preset_names() -> list[str]:
+    """Names that `--preset` takes."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """The file of one preset. Raises RunError for an unknown name."""
+    if name not in preset_names():
+        raise RunError(f"unknown preset {name!r}; there are {', '.join(preset_names())}")
+    return PRESETS / f"{name}.yaml"
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML file whose top is a mapping. Raises RunError if it is anything else."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} must hold settings by section, but holds {type(content).__name__}")
+    return content
+
+
+def overlaid(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One mapping of sections in which later layers win, setting by setting."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            section = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = {**result[key], **value} if section else value
+    return result
+
+
+def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C:
+    """Build a configuration; sections that only a larger command knows are passed over.
+
+    Raises:
+        RunError: naming `source` and the setting that is unknown, of a wrong type or out of its range.
+    """
+    known = {field.name for field in dataclasses.fields(config)}
+    elsewhere = {field.name for field in dataclasses.fields(SearchConfig)} - known
+    settings = {key: value for key, value in settings.items() if key not in elsewhere}
+    hooks = {float: float, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
+    try:
+        return dacite.from_dict(config, settings, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
+    except (dacite.DaciteError, TypeError, ValueError) as error:
+        raise RunError(f"{source}: {error}") from error
+
+
+def to_mapping(config: PretrainConfig) -> dict[str, Any]:
+    """The configuration as plain YAML types; `from_mapping` reads it back."""
+
+    def plain(value: Any) -> Any:  # noqa: ANN401 - the leaves of a configuration
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, tuple):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    mapping: dict[str, Any] = plain(dataclasses.asdict(config))
+    return mapping

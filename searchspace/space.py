@@ -1,0 +1,166 @@
+"""Space: what may be chosen in a cell, as an ordered list of decisions; loaded from YAML, no torch.
+
+A strategy sees a cell as tokens, one number a decision: for each block two inputs, two operations and an aggregation.
+Block i may read the space's inputs and the i blocks before it, with replacement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from reprlib import repr as brief
+from typing import Any, Final, Literal, Self
+
+import yaml
+from numpy.random import Generator
+
+from searchspace.choices import Choice, check
+from searchspace.errors import SpaceError
+from searchspace.genotype import INPUTS, MAX_BLOCKS, Block, Genotype
+
+SPACES: Final = Path(__file__).parent / "spaces"
+KEYS: Final = ("blocks", "inputs", "operations", "aggregations")
+
+DecisionKind = Literal["input", "operation", "aggregation"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One token: what it decides, in which block, and among how many choices."""
+
+    kind: DecisionKind
+    block: int
+    choices: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space. Raises SpaceError if it is empty somewhere, repeats itself, or names what does not exist."""
+
+    name: str
+    blocks: int
+    inputs: tuple[str, ...]
+    operations: tuple[Choice, ...]
+    aggregations: tuple[Choice, ...]
+
+    def __post_init__(self) -> None:
+        if type(self.blocks) is not int or not 1 <= self.blocks <= MAX_BLOCKS:
+            raise SpaceError(f"blocks must be a whole number from 1 to {MAX_BLOCKS}, but is {brief(self.blocks)}")
+        for key in ("inputs", "operations", "aggregations"):
+            choices = [str(choice) for choice in getattr(self, key)]
+            if not choices or len(set(choices)) < len(choices):
+                listed = brief(choices)
+                raise SpaceError(f"{key} must be a list of one or more different choices, but is {listed}")
+        for name in self.inputs:
+            if name not in INPUTS:
+                raise SpaceError(f"inputs: unknown input {brief(name)}; known are {', '.join(INPUTS)}")
+        for operation in self.operations:
+            check(operation, "operation")
+        for aggregation in self.aggregations:
+            check(aggregation, "aggregation")
+
+    @classmethod
+    def load(cls, name_or_path: str, blocks: int | None = None) -> Self:
+        """Load a space that ships with dyncell by its name, or any other by the path of its YAML file.
+
+        Args:
+            name_or_path: `paper`, or a path that ends in `.yaml` or `.yml`.
+            blocks: blocks of a cell; by default what the file says.
+
+        Raises:
+            SpaceError: no such space, or the file breaks a rule; the message names file, key and rule.
+        """
+        shipped = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
+        path = shipped.get(name_or_path, Path(name_or_path))
+        if path.suffix not in (".yaml", ".yml"):
+            raise SpaceError(f"unknown space {name_or_path!r}; known are {', '.join(shipped)} and paths of .yaml files")
+        try:
+            space = cls(name=path.stem, **_read(path))
+        except SpaceError as error:
+            raise SpaceError(f"{path}: {error}") from None
+        return space if blocks is None else replace(space, blocks=blocks)
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """In the order of tokens: two inputs, two operations and the aggregation of block 0, then of block 1, ..."""
+        decisions: list[Decision] = []
+        for block in range(self.blocks):
+            decisions += 2 * [Decision("input", block, len(self.inputs) + block)]
+            decisions += 2 * [Decision("operation", block, len(self.operations))]
+            decisions += [Decision("aggregation", block, len(self.aggregations))]
+        return tuple(decisions)
+
+    @property
+    def size(self) -> int:
+        """Number of token strings; several may describe the same cell."""
+        return prod(decision.choices for decision in self.decisions)
+
+    def vocabulary(self, kind: DecisionKind) -> list[str]:
+        """What the tokens of a kind mean: the label of each token, of inputs as the last block sees them."""
+        if kind == "input":
+            return self._readable(self.blocks - 1)
+        return [str(choice) for choice in (self.operations if kind == "operation" else self.aggregations)]
+
+    def tokens(self, genotype: Genotype) -> tuple[int, ...]:
+        """The tokens of a genotype. Raises SpaceError if it is not in this space."""
+        if len(genotype.blocks) != self.blocks:
+            raise SpaceError(
+                f"space {self.name} has cells of {self.blocks} blocks, but this has {len(genotype.blocks)}"
+            )
+        tokens: list[int] = []
+        for index, block in enumerate(genotype.blocks):
+            tokens += [self._position(name, self._readable(index), index) for name in block.inputs]
+            tokens += [self._position(operation, self.operations, index) for operation in block.operations]
+            tokens += [self._position(block.aggregation, self.aggregations, index)]
+        return tuple(tokens)
+
+    def genotype(self, tokens: tuple[int, ...]) -> Genotype:
+        """The genotype that `tokens` describe. Raises ValueError if there are too many, too few or one is too large."""
+        limits = [decision.choices for decision in self.decisions]
+        if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
+            raise ValueError(f"tokens must be {len(limits)} numbers below {limits}, but are {tokens}")
+        blocks = []
+        for index in range(self.blocks):
+            in1, in2, op1, op2, agg = tokens[5 * index : 5 * index + 5]
+            readable = self._readable(index)
+            operations = (self.operations[op1], self.operations[op2])
+            blocks.append(Block((readable[in1], readable[in2]), operations, self.aggregations[agg]))
+        return Genotype(tuple(blocks))
+
+    def uniform(self, rng: Generator) -> Genotype:
+        """Draw every token uniformly and independently."""
+        return self.genotype(tuple(int(rng.integers(decision.choices)) for decision in self.decisions))
+
+    def _readable(self, block: int) -> list[str]:
+        """Names that `block` may read, in the order of its tokens."""
+        return [*self.inputs, *(f"block{earlier}" for earlier in range(block))]
+
+    def _position(self, wanted: object, among: Sequence[object], block: int) -> int:
+        if wanted not in among:
+            allowed = ", ".join(map(str, among))
+            raise SpaceError(f"block {block}: {wanted} is not in space {self.name}, which has {allowed}")
+        return among.index(wanted)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The fields of a space from its YAML file. Raises SpaceError."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpaceError(f"the file of the space cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SpaceError(f"not a YAML file ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict) or set(content) != set(KEYS):
+        got = ", ".join(map(str, content)) if isinstance(content, dict) else brief(content)
+        raise SpaceError(f"a space must have exactly the keys {', '.join(KEYS)}, but has {got}")
+    for key in KEYS[1:]:
+        if not isinstance(content[key], list):
+            raise SpaceError(f"{key} must be a list, but is {brief(content[key])}")
+    fields: dict[str, Any] = {"blocks": content["blocks"], "inputs": tuple(content["inputs"])}
+    for key in KEYS[2:]:
+        try:
+            fields[key] = tuple(Choice.from_json(value) for value in content[key])
+        except SpaceError as error:
+            raise SpaceError(f"{key}: {error}") from None
+    return fields

@@ -1,0 +1,142 @@
+"""The loop's order: what is sampled depends on the seed and the results, never on who finished when."""
+
+import hashlib
+import random
+
+import numpy as np
+import pytest
+
+from nas.runs.config import SearchConfig
+from nas.runs.errors import RunError
+from nas.runs.executor import Result
+from nas.runs.trial import Trial
+from nas.search import search
+from nas.training.early_stopping import EarlyStopping
+from searchspace.space import Space
+
+SPACE = Space.load("paper", blocks=2)
+
+
+class ChainStrategy:
+    """Asks for genotypes that depend on every call so far, so that any change of order shows."""
+
+    def __init__(self, repeat_every=0):
+        self.calls = []
+        self.repeat_every = repeat_every
+        self._asked = []
+
+    def ask(self):
+        number = len(self._asked)
+        digest = hashlib.sha256(repr(self.calls).encode()).digest()
+        genotype = SPACE.uniform(np.random.default_rng(list(digest)))
+        if self.repeat_every and number % self.repeat_every == self.repeat_every - 1:
+            genotype = self._asked[number // 2]
+        self._asked.append(genotype)
+        self.calls.append(("ask", number))
+        return genotype
+
+    def tell(self, trial):
+        self.calls.append(("tell", trial.number, trial.reward))
+
+
+class ShuffledExecutor:
+    """Works on up to `workers` jobs at once and finishes them in random order."""
+
+    def __init__(self, workers, seed, fails=lambda job: None):
+        self.workers, self.random, self.fails = workers, random.Random(seed), fails
+        self.running, self.trained = [], []
+
+    def submit(self, job):
+        assert len(self.running) < self.workers
+        self.running.append(job)
+
+    def free_slots(self):
+        return self.workers - len(self.running)
+
+    def poll(self, timeout):
+        job = self.running.pop(self.random.randrange(len(self.running)))
+        self.trained.append(job.number)
+        error = self.fails(job)
+        if error:
+            return [Result(job=job, value=None, error=error, worker="w", seconds=1.0)]
+        reward = int(job.genotype.key, 16) / 16**16
+        trial = Trial(
+            number=job.number, genotype=job.genotype, status="finished", reward=reward, halfway_reward=reward, seed=job.seed
+        )
+        return [Result(job=job, value=trial, error=None, worker="w", seconds=1.0)]
+
+    def close(self):
+        pass
+
+
+class MemoryStore:
+    def __init__(self, trials=()):
+        self.trials = list(trials)
+
+    def append(self, trial):
+        self.trials.append(trial)
+
+
+def run(workers=1, seed=0, trials=30, lookahead=8, recorded=(), repeat_every=0, fails=lambda job: None):
+    strategy, executor = ChainStrategy(repeat_every), ShuffledExecutor(workers, seed, fails)
+    store = MemoryStore(recorded)
+    search(strategy, executor, store, SearchConfig(trials=trials, lookahead=lookahead), EarlyStopping())
+    return strategy, executor, sorted(store.trials, key=lambda trial: trial.number)
+
+
+def identity(trials):
+    return [(t.number, t.genotype, t.reward, t.seed, t.repeat_of, t.status) for t in trials]
+
+
+@pytest.mark.parametrize("workers", [2, 3, 8])
+@pytest.mark.parametrize("seed", range(5))
+def test_neither_workers_nor_finishing_order_change_the_trials(workers, seed):
+    assert identity(run(workers, seed)[2]) == identity(run()[2])
+
+
+@pytest.mark.parametrize("lookahead", [1, 3, 8])
+def test_trial_n_is_asked_for_exactly_between_the_tells_of_n_minus_lookahead_and_the_next(lookahead):
+    calls = run(workers=4, lookahead=lookahead)[0].calls
+    for number in range(lookahead, 30):
+        position = calls.index(("ask", number))
+        told = [call[1] for call in calls[:position] if call[0] == "tell"]
+        assert told == list(range(number - lookahead + 1))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 7, 29, 30])
+def test_a_resumed_search_gives_the_trials_of_one_that_was_never_stopped(kept):
+    whole = run(workers=2, repeat_every=4)[2]
+    survivors = random.Random(kept).sample(whole, kept)  # any subset may be on disk: trials finish out of order
+    _, executor, resumed = run(workers=3, seed=1, recorded=survivors, repeat_every=4)
+    assert identity(resumed) == identity(whole)
+    assert not {trial.number for trial in survivors} & set(executor.trained)
+
+
+def test_a_repeated_cell_is_not_trained_again_and_says_whose_result_it_is():
+    _, executor, trials = run(workers=2, repeat_every=3)
+    repeats = [trial for trial in trials if trial.repeat_of is not None]
+    assert len(repeats) >= 10
+    assert not {trial.number for trial in repeats} & set(executor.trained)
+    for trial in repeats:
+        assert trial.reward == trials[trial.repeat_of].reward
+        assert trials[trial.repeat_of].genotype.key == trial.genotype.key
+
+
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on():
+    def fails(job):
+        return "RuntimeError: out of memory" if job.number % 3 == 0 else None
+
+    trials = run(workers=2, fails=fails)[2]
+    assert [trial.error for trial in trials[:3]] == ["RuntimeError: out of memory", None, None]
+    assert [trial.reward is None for trial in trials] == [number % 3 == 0 for number in range(30)]
+
+
+def test_a_search_in_which_the_first_trials_all_fail_alike_stops():
+    with pytest.raises(RunError, match="broken"):
+        run(fails=lambda job: "ValueError: broken")
+
+
+def test_the_log_of_another_search_is_refused():
+    foreign = Trial(number=0, genotype=SPACE.uniform(np.random.default_rng(99)), status="finished", reward=0.5)
+    with pytest.raises(RunError, match="#0"):
+        run(recorded=[foreign])

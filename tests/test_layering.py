@@ -1,0 +1,62 @@
+"""The floor plan is a test: what may import what, and no cycles between modules."""
+
+import ast
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "searchspace": set(),
+    "cache": set(),
+    "baselines": {"searchspace"},
+    "nas": {"searchspace", "cache", "baselines"},
+}
+FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT / home).rglob("*.py"))
+TORCH_FREE = ("nas.search", "nas.pretrain", "nas.plot")  # a command answers --help before torch is loaded
+
+
+def module_of(path):
+    return ".".join(path.with_suffix("").parts)
+
+
+def imported(path, *, top_level_only=False):
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else list(ast.walk(tree))
+    names = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    return names + [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+
+
+def import_graph(**options):
+    graph = nx.DiGraph()
+    known = {module_of(path) for path in FILES}
+    for path in FILES:
+        graph.add_edges_from((module_of(path), name) for name in imported(path, **options) if name in known or name == "torch")
+    return graph
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_point_downwards(path):
+    home = path.parts[0]
+    assert {name.split(".")[0] for name in imported(path)} & MAY_IMPORT.keys() <= MAY_IMPORT[home] | {home}
+
+
+def test_modules_import_each_other_in_no_cycle():
+    assert list(nx.simple_cycles(import_graph())) == []
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=str)
+def test_packages_re_export_nothing(path):
+    assert (ROOT / path).read_text(encoding="utf-8") == ""
+
+
+def test_every_file_directly_in_nas_is_a_command():
+    commands = [path for path in FILES if path.parent == Path("nas") and path.name != "__init__.py"]
+    assert commands
+    assert all('if __name__ == "__main__":' in (ROOT / path).read_text(encoding="utf-8") for path in commands)
+
+
+@pytest.mark.parametrize("command", TORCH_FREE)
+def test_a_command_line_loads_no_torch_until_it_works(command):
+    assert "torch" not in nx.descendants(import_graph(top_level_only=True), command)
