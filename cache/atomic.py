@@ -1,9 +1,13 @@
-"""Files that are complete or absent: write beside the target, flush to disk, then rename over it."""
+"""Files that are complete or absent: write beside the target, flush, rename over it; one builder at a time."""
 
+import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -22,6 +26,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_builder(path: Path) -> Iterator[None]:
+    """Hold the lock file `<path>.lock` during the block; wait, and say so, while another process holds it.
+
+    The system gives the lock up with the process that dies, whose half-written files are then removed here. The lock
+    file itself stays: removing it would let two processes hold two files of one name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process is building %s; waiting for it", path)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+            stale.unlink(missing_ok=True)
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

@@ -60,6 +60,12 @@ def read_index(path: Path) -> NDArray[np.int32]:
     )
 
 
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Height and width times `scale`, rounded, and at least one pixel."""
+    height, width = (max(1, round(side * scale)) for side in size)
+    return height, width
+
+
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Image (H, W, 3) at `size` = (height, width): bilinear, and averaging over the covered area when shrinking."""
     if image.shape[:2] == size:

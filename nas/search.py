@@ -2,18 +2,22 @@
 
 import datetime
 import logging
+import os
 from collections import deque
+from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tyro.conf import arg
 
-from nas.reporting.progress import Progress
+from nas.reporting.progress import Progress, outcome
 from nas.runs.command_line import run_command
-from nas.runs.config import SearchConfig
+from nas.runs.config import ComputeConfig, SearchConfig
+from nas.runs.config_files import identity, to_mapping
 from nas.runs.errors import RunError
-from nas.runs.executor import Executor, Result
+from nas.runs.executor import Executor, InlineExecutor, Result
 from nas.runs.failures import FailureGuard
 from nas.runs.seeding import stream
 from nas.runs.store import RunStore
@@ -21,12 +25,16 @@ from nas.runs.trial import Trial
 from nas.strategies.strategy import Strategy
 from nas.training.early_stopping import EarlyStopping
 from nas.training.job import Job
+from searchspace.genotype import Genotype
 from searchspace.space import Space
 
 if TYPE_CHECKING:
-    from nas.training.preparation import Prepared
+    from nas.training.compute import Compute
+    from nas.training.evaluator import EvaluatorSpec
 
 log = logging.getLogger(__name__)
+
+OTHER_CODE: Final = "it was written by another version of dyncell; start a new run with --fork NAME"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +54,32 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    """Do every stage and leave a report in the run's directory."""
-    from nas.training.preparation import prepare  # loads torch, which --help and a bad flag need not wait for
+    """Do every stage, and leave a report in the run's directory."""
+    # These load torch and matplotlib, for which --help and a bad flag need not wait.
+    from baselines.fixed_points import FIXED_POINTS
+    from nas.reporting.run_report import write_report
+    from nas.strategies.catalog import make_strategy
+    from nas.training.compute import resolve
+    from nas.training.preparation import prepare
 
-    space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
-    directory = run_directory(arguments)
-    with RunStore.open(directory, ...) as store:
-        log.info("run %s, seed %d", directory, config.seed)
-        prepared = prepare(config)
+    compute = resolve(arguments.config.compute)
+    config = resolved(arguments.config, compute)
+    space = Space.load(config.space.space, config.space.blocks)
+    with RunStore.open(run_directory(arguments), identity=identity(config), config=to_mapping(config)) as store:
+        log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
+        prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
+        with closing(make_executor(config, prepared.evaluator)) as executor:
+            evaluate_fixed_points(executor, store, FIXED_POINTS, config)
+            search(make_strategy(config, space), executor, store, config, EarlyStopping())
+        print(write_report(store.directory, store.trials, config, space, prepared))
+
+
+def resolved(config: SearchConfig, compute: "Compute") -> SearchConfig:
+    """The configuration with every `auto` replaced by what it means on this machine."""
+    precision: Literal["float32", "bfloat16"] = "float32" if compute.dtype is None else "bfloat16"
+    threads = config.compute.threads or max(1, (os.cpu_count() or 1) // config.machine.workers)
+    return replace(config, compute=ComputeConfig(device=str(compute.device), precision=precision, threads=threads))
 
 
 def run_directory(arguments: Arguments) -> Path:
@@ -64,8 +89,39 @@ def run_directory(arguments: Arguments) -> Path:
             raise RunError("--fork NAME starts from the settings of another run; say which with --run DIR")
         return arguments.run.parent / arguments.fork
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    config = arguments.config
-    return arguments.run or Path("runs") / f"{config.data.dataset}-{today}-{config.seed}"
+    return arguments.run or Path("runs") / f"{arguments.config.data.dataset}-{today}-{arguments.config.seed}"
+
+
+def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:
+    """The executor that the configuration asks for. Raises RunError if it cannot be had."""
+    machine = config.machine
+    if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
+        if machine.workers > 1:
+            raise RunError(f"--executor inline has one worker, not {machine.workers}; use --executor ray")
+        return InlineExecutor(evaluator.build, threads=config.compute.threads)
+    from nas.runs.ray_executor import RayExecutor  # Ray takes a while to import
+
+    return RayExecutor(
+        evaluator.build,
+        workers=machine.workers,
+        threads=config.compute.threads,
+        gpus_per_worker=machine.gpus_per_worker if config.compute.device.startswith("cuda") else 0.0,
+        address=machine.address,
+        timeout=machine.timeout,
+    )
+
+
+def evaluate_fixed_points(
+    executor: Executor[Job, Trial], store: RunStore, names: Iterable[str], config: SearchConfig
+) -> None:
+    """Evaluate each fixed point that the log does not hold yet, as any candidate but never stopped half-way."""
+    held = {trial.fixed_point for trial in store.trials}
+    missing = [name for name in names if name not in held]
+    waiting = deque(Job(fixed_point=name, seed=stream(config.seed, "candidate", name)) for name in missing)
+    for _ in missing:
+        for trial in completed(executor, waiting):
+            store.append(trial)
+            log.info("%s: %s", trial.name, outcome(trial))
 
 
 def search(
@@ -82,31 +138,63 @@ def search(
     """
     known = {trial.number: trial for trial in store.trials if trial.number is not None}
     progress, guard = Progress(config.trials, list(known.values())), FailureGuard()
-    jobs: list[Job] = []
+    genotypes: list[Genotype] = []
     waiting: deque[Job] = deque()
     originals: dict[str, int] = {}  # canonical key -> number of the first trial of that cell
 
-    def record(trial: Trial) -> None:
-        assert trial.number is not None
+    def record(number: int | None, trial: Trial) -> None:
+        assert number is not None
         store.append(trial)
-        known[trial.number] = trial
+        known[number] = trial
         progress.record(trial)
-        guard.observe(trial)
 
     for told in range(config.trials):
-        while len(jobs) < min(told + config.lookahead, config.trials):
-            job = _next_job(len(jobs), strategy, stopping, config)
-            jobs.append(job)
-            _check_replay(job, known)
-            if originals.setdefault(job.key, job.number) == job.number and job.number not in known:
+        while len(genotypes) < min(told + config.lookahead, config.trials):
+            number, genotype = len(genotypes), strategy.ask()
+            if number in known and known[number].genotype != genotype:
+                raise RunError(f"trial #{number} of the log is not the cell that the strategy asks for: {OTHER_CODE}")
+            genotypes.append(genotype)
+            original = originals.setdefault(genotype.key, number)
+            if original == number and number not in known:
+                seed = stream(config.seed, "candidate", genotype.key)
+                halfway = stopping.halfway(stream(config.seed, "halfway", number))
+                stops = config.candidate.early_stop
+                job = Job(number=number, genotype=genotype, seed=seed, halfway=halfway if stops else None)
                 waiting.append(job)
-        original = originals[jobs[told].key]
+        asked = genotypes[told]
+        original = originals[asked.key]
         if told not in known and original != told:
-            record(replace(known[original], number=told, genotype=jobs[told].genotype, repeat_of=original, seconds=0.0))
+            record(told, replace(known[original], number=told, genotype=asked, repeat_of=original, seconds=0.0))
         while told not in known:
-            while waiting and executor.free_slots():
-                executor.submit(waiting.popleft())
-            for result in executor.poll(timeout=1.0):
-                record(trial_of(result))
+            for trial in completed(executor, waiting):
+                record(trial.number, trial)
+                guard.observe(trial)
         strategy.tell(known[told])
         stopping.observe(known[told].halfway_reward)
+
+
+def completed(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial]:
+    """Keep the workers busy with the waiting jobs; return the trials that finished or failed meanwhile."""
+    while waiting and executor.free_slots():
+        executor.submit(waiting.popleft())
+    return [_trial_of(result) for result in executor.poll(timeout=1.0)]
+
+
+def _trial_of(result: Result[Job, Trial]) -> Trial:
+    if result.value is not None:
+        return replace(result.value, worker=result.worker, seconds=result.seconds)
+    job = result.job
+    return Trial(
+        number=job.number,
+        fixed_point=job.fixed_point,
+        genotype=job.genotype,
+        status="failed",
+        seed=job.seed,
+        error=result.error,
+        worker=result.worker,
+        seconds=result.seconds,
+    )
+
+
+if __name__ == "__main__":
+    run_command("nas.search", Arguments, SearchConfig, main)

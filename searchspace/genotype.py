@@ -130,9 +130,10 @@ class Genotype:
 
 
 def _check_keys(value: Any, keys: set[str], what: str = "a block") -> None:  # noqa: ANN401
-    if not isinstance(value, dict) or value.keys() != keys:
-        got = f"the keys {brief(list(value))}" if isinstance(value, dict) else brief(value)
-        raise SpaceError(f"{what} must have exactly the keys {', '.join(sorted(keys))}, but is or has {got}")
+    if not isinstance(value, dict):
+        raise SpaceError(f"{what} must be a mapping of {', '.join(sorted(keys))}, but is {brief(value)}")
+    if value.keys() != keys:
+        raise SpaceError(f"{what} must have exactly the keys {', '.join(sorted(keys))}, but has {brief(list(value))}")
 
 
 def _pair(value: dict[str, Any], field: str) -> tuple[Any, Any]:

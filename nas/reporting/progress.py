@@ -29,7 +29,7 @@ class Progress:
         best = f"best {_reward(self._best):.4f} ({self._best.name})" if self._best else "none finished yet"
         pace = (time.monotonic() - self._start) / self._evaluated
         left = duration(pace * (self._total - self._done))
-        log.info("%5s  %s  %s  [%d/%d, %s left]", trial.name, _outcome(trial), best, self._done, self._total, left)
+        log.info("%5s  %s  %s  [%d/%d, %s left]", trial.name, outcome(trial), best, self._done, self._total, left)
 
 
 def duration(seconds: float) -> str:
@@ -45,7 +45,8 @@ def _reward(trial: Trial) -> float:
     return trial.reward
 
 
-def _outcome(trial: Trial) -> str:
+def outcome(trial: Trial) -> str:
+    """How a trial ended, in a few words."""
     if trial.repeat_of is not None:
         return f"repeats #{trial.repeat_of}"
     if not trial.ok:

@@ -37,8 +37,12 @@ def run_command(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        default = kind(config=_base_config(config, sys.argv[1:])) if config else None  # type: ignore[call-arg]
-        main(tyro.cli(kind, prog=f"python -m {module}", default=default))
+        if config is None:
+            arguments = tyro.cli(kind, prog=f"python -m {module}")
+        else:
+            base = kind(config=_base_config(config, sys.argv[1:]))  # type: ignore[call-arg]
+            arguments = tyro.cli(kind, prog=f"python -m {module}", default=base)
+        main(arguments)
     except (DataError, RunError, SpaceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)

@@ -4,6 +4,7 @@ The defaults are the paper's protocol on CamVid (Nekrasov et al., "Architecture 
 Video Segmentation", WACV 2020). A data set or `--preset` overrides them with a YAML file from `nas/runs/presets/`.
 """
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -205,6 +206,11 @@ class MachineConfig:
     """`local` starts a private Ray; `auto` or HOST:PORT joins a cluster."""
     timeout: float = 3600.0
     """Seconds after which a Ray worker's candidate is given up as failed."""
+
+    @property
+    def cache(self) -> Path:
+        """`cache_dir`, or the folder that stands in for it."""
+        return self.cache_dir or Path(os.environ.get("DYNCELL_CACHE") or Path.home() / ".cache" / "dyncell")
 
     def __post_init__(self) -> None:
         _require(self.workers >= 1, "workers must be at least 1", self.workers)

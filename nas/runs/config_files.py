@@ -59,7 +59,7 @@ def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C
     known = {field.name for field in dataclasses.fields(config)}
     elsewhere = {field.name for field in dataclasses.fields(SearchConfig)} - known
     settings = {key: value for key, value in settings.items() if key not in elsewhere}
-    hooks = {float: float, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
+    hooks: dict[Any, Any] = {float: float, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
     try:
         return dacite.from_dict(config, settings, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
     except (dacite.DaciteError, TypeError, ValueError) as error:
@@ -68,13 +68,25 @@ def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C
 
 def to_mapping(config: PretrainConfig) -> dict[str, Any]:
     """The configuration as plain YAML types; `from_mapping` reads it back."""
-
-    def plain(value: Any) -> Any:  # noqa: ANN401 - the leaves of a configuration
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, tuple):
-            return [plain(item) for item in value]
-        return str(value) if isinstance(value, Path) else value
-
     mapping: dict[str, Any] = plain(dataclasses.asdict(config))
     return mapping
+
+
+def identity(config: SearchConfig) -> dict[str, Any]:
+    """The settings in which a run and whoever continues it must agree: all that could change a number.
+
+    Machines, budgets and paths may differ. What is at the paths may not, but that shows in the features' fingerprint.
+    """
+    settings = to_mapping(config)
+    del settings["machine"], settings["trials"]
+    del settings["static"]["checkpoint"], settings["static"]["encoder_weights"]
+    return settings
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of settings
+    """Settings as YAML gives them back: paths as strings, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

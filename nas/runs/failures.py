@@ -26,7 +26,9 @@ class FailureGuard:
             self._first.append(trial.error)
         self._recent.append(trial.error)
         if len(self._first) == FIRST and len(set(self._first)) == 1 and self._first[0] is not None:
-            raise RunError(f"the first {FIRST} trials all failed with one error, which is not the cells' fault: {trial.error}")
+            raise RunError(
+                f"the first {FIRST} trials all failed with one error, which is not the cells' fault: {trial.error}"
+            )
         failures = Counter(error for error in self._recent if error is not None)
         if failures.total() > RECENT // 2:
             summary = "\n".join(f"  {count:3d} x {error}" for error, count in failures.most_common())

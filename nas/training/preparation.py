@@ -1,37 +1,102 @@
-"""Everything before the first candidate: data set, static network, cached features, and the windows to train on.
+"""All that comes before the first candidate: data set, static network, cached features, windows to train on.
 
 Each stage is skipped where its result already stands and matches its fingerprint.
 """
 
-import os
+import logging
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Final
+
+import torch
 
 from cache.datasets.catalog import open_dataset
-from cache.datasets.clips import Dataset, Frame, Window, meta_split, windows
+from cache.datasets.clips import Dataset, Split, meta_split, windows
+from cache.errors import DataError
 from cache.extract import ensure_features
 from cache.features import FeatureCache
 from cache.images import scaled_size
 from cache.static.network import load_checkpoint
-from nas.runs.config import PretrainConfig, SearchConfig
-from nas.runs.errors import RunError
-from nas.training import compute
+from nas.runs.config import SearchConfig
+from nas.training.compute import Compute
 from nas.training.evaluator import EvaluatorSpec
 from nas.training.static_training import ensure_static
 
-SPLITS = ("train", "val")
+log = logging.getLogger(__name__)
+
+CACHED: Final[tuple[Split, ...]] = ("train", "val")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the search works on."""
+    """What a search starts from."""
 
     dataset: Dataset
-    static_miou: float
-    """Of the static network on the validation list, at working resolution."""
+    size: tuple[int, int]
+    """Working resolution, height and width."""
+    static_facts: dict[str, Any]
+    """About the static network: its scores on the validation list, and how it was trained."""
     features: FeatureCache
     evaluator: EvaluatorSpec
 
 
-def prepare(config: SearchConfig) -> Prepared:
-    """Train or load the static network, build or open its features, and cut the training list into windows."""
+def prepare(config: SearchConfig, compute: Compute) -> Prepared:
+    """Train or load the static network, make or open its features, and cut the training list into windows.
+
+    Raises:
+        DataError: data, weights or a checkpoint are missing or wrong, or the clips are too short for a window.
+        OSError: the cache folder cannot be written or the disk is full.
+    """
+    cache_dir = config.machine.cache
+    dataset = open_dataset(config.data.dataset, config.machine.data_root)
+    size = scaled_size(dataset.size, config.data.scale)
+    torch.set_num_threads(
+        config.compute.threads * config.machine.workers
+    )  # until the workers start, all cores are ours
+    checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
+    network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
+    features = ensure_features(
+        dataset,
+        CACHED,
+        network.freeze(),
+        size=size,
+        directory=cache_dir / "features",
+        device=compute.device,
+        autocast=compute.autocast,
+    )
+    train, val = meta_windows(dataset, config)
+    evaluator = EvaluatorSpec(
+        cache_path=features.path,
+        fingerprint=features.fingerprint,
+        static_checkpoint=checkpoint,
+        classes=len(dataset.classes),
+        train_windows=train,
+        val_windows=val,
+        candidate=config.candidate,
+        compute=compute,
+    )
+    return Prepared(dataset, size, facts, features, evaluator)
+
+
+def meta_windows(
+    dataset: Dataset, config: SearchConfig
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """Windows of the training list to train candidates on and to score them on, as positions in it.
+
+    The training list comes first in the cache, so these are positions there, too.
+
+    Raises:
+        DataError: one side has no window.
+    """
+    frames = dataset.frames(CACHED[0])
+    sides = []
+    for side, positions in zip(("meta-train", "meta-val"), meta_split(frames, config.data.meta_val), strict=True):
+        found = windows(frames, config.data.window, within=positions)
+        if not found:
+            raise DataError(
+                f"the {side} part of {dataset.name} has no window of {config.data.window} consecutive frames of which "
+                "all but the first are labelled; give longer clips or a smaller --window"
+            )
+        gaps = sorted({window.gap for window in found})
+        log.info("%s: %d windows of %d frames, %s video frames apart", side, len(found), config.data.window, gaps)
+        sides.append(tuple(window.positions for window in found))
+    return sides[0], sides[1]

@@ -1,0 +1,161 @@
+"""The static network: MobileNet-v2, the `arch2` decoder and a classifier segment one frame; frozen, it feeds cells."""
+
+import hashlib
+import io
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import torch
+from torch import Tensor, nn
+
+from cache.atomic import atomic_path
+from cache.errors import DataError
+from cache.static.decoder import Decoder
+from cache.static.mobilenet_v2 import MobileNetV2
+
+FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
+CHANNELS: Final = 64
+"""Of `dec`, in the dynamic-cell paper and in every checkpoint."""
+
+
+class StaticNetwork(nn.Module):
+    """Segments single frames. Logits and `dec` have stride 8; upsampling is the caller's."""
+
+    def __init__(self, classes: int, channels: int = CHANNELS, auxiliary: bool = True) -> None:
+        """Make a network with random weights from torch's global generator.
+
+        Args:
+            classes: of the segmentation.
+            channels: of the decoder.
+            auxiliary: give each decoder block a classifier of its own, for a better gradient in training only.
+        """
+        super().__init__()
+        self.classes, self.channels = classes, channels
+        self.encoder = MobileNetV2()
+        self.decoder = Decoder(channels)
+        self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
+        heads = len(self.decoder.blocks) if auxiliary else 0
+        self.auxiliary = nn.ModuleList(nn.Conv2d(channels, classes, 3, padding=1) for _ in range(heads))
+        self._frozen = False
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """Normalised images (N, 3, H, W) to `layer1` ... `layer4`; see `MobileNetV2.forward`."""
+        encoded: dict[str, Tensor] = self.encoder(images)
+        return encoded
+
+    def decode(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """`layer2`, `layer3` and `layer4` to `dec` (N, channels, H/8, W/8)."""
+        dec: Tensor = self.decoder(encoded)
+        return dec
+
+    def features(self, images: Tensor) -> dict[str, Tensor]:
+        """All that a cell may see of a frame: `layer2`, `layer3`, `layer4` and `dec`."""
+        encoded = self.encode(images)
+        return {name: encoded[name] for name in ("layer2", "layer3", "layer4")} | {"dec": self.decode(encoded)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to logits (N, classes, H/8, W/8)."""
+        logits: Tensor = self.classifier(self.decode(self.encode(images)))
+        return logits
+
+    def forward_with_auxiliary(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Logits as `forward` gives them, then those of the auxiliary heads at strides 8, 8 and 16."""
+        blocks = self.decoder.block_outputs(self.encode(images))
+        main = self.classifier(self.decoder.merged(blocks))
+        return main, *(head(block) for head, block in zip(self.auxiliary, blocks, strict=False))
+
+    def freeze(self) -> Self:
+        """Stop all gradients and stay in eval mode for ever: no later `train()` moves batch-norm statistics."""
+        self._frozen = True
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self._frozen)
+
+
+def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values to `path`, atomically.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full; what was at `path` is untouched.
+    """
+    buffer = io.BytesIO()  # torch.save into a file reports a full disk as a bare RuntimeError
+    torch.save(dict(content), buffer)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Read a file of tensors and plain values, onto the CPU.
+
+    Raises:
+        DataError: there is no such file, or it is damaged, or it holds more than that.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} is not a file of plain tensors, or it is damaged ({reason})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} must hold tensors by name, but holds {type(content).__name__}")
+    return content
+
+
+def save_checkpoint(path: Path, network: StaticNetwork, meta: Mapping[str, Any]) -> None:
+    """Write a network without its auxiliary heads, and JSON-able facts about it.
+
+    Raises:
+        OSError: as `save_tensors`.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(network).items()}
+    save_tensors(
+        path, {"format": FORMAT, "classes": network.classes, "meta": json.dumps(dict(meta)), "weights": weights}
+    )
+
+
+def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwork, dict[str, Any]]:
+    """Read what `save_checkpoint` wrote: a network without auxiliary heads, and its facts.
+
+    Args:
+        path: of the file.
+        classes: that the network must have, if given.
+
+    Raises:
+        DataError: no such file, not a checkpoint, other shapes, or another number of classes.
+    """
+    content = load_tensors(path)
+    if content.get("format") != FORMAT:
+        raise DataError(
+            f"{path} is not a static network that this version wrote; make one with `python -m nas.pretrain`"
+        )
+    if classes is not None and content["classes"] != classes:
+        raise DataError(
+            f"the static network {path} has {content['classes']} classes, but the data has {classes}; "
+            "give the checkpoint of this data set, or none to train one"
+        )
+    network = StaticNetwork(content["classes"], auxiliary=False)
+    try:
+        network.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        wrong = str(error).splitlines()[1].strip()
+        raise DataError(f"the weights in {path} do not fit the static network: {wrong}") from error
+    return network, json.loads(content["meta"])
+
+
+def weights_fingerprint(network: StaticNetwork) -> str:
+    """Hex digest of all that `forward` depends on; it survives saving, moving to a device and freezing."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_weights(network).items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _weights(network: StaticNetwork) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("auxiliary.")}

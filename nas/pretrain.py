@@ -1,0 +1,42 @@
+"""`python -m nas.pretrain`: train the static network alone, or find it if it is trained already."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from tyro.conf import arg
+
+from nas.runs.command_line import run_command
+from nas.runs.config import PretrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train the static network that segments single frames and feeds the cells.
+
+    The best network by validation mIoU is kept, with its curve beside it. The same command goes on with a training
+    that was stopped, and `nas.search` with the same settings uses the result.
+    """
+
+    config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
+    preset: str | None = None
+    """Named settings, e.g. `laptop` (half resolution, minutes without a GPU)."""
+
+
+def main(arguments: Arguments) -> None:
+    """Train, and say where the checkpoint is."""
+    import torch  # here and not above, so that --help and a bad flag need not wait for it
+
+    from cache.datasets.catalog import open_dataset
+    from nas.training.compute import resolve
+    from nas.training.static_training import ensure_static
+
+    config = arguments.config
+    if config.compute.threads:
+        torch.set_num_threads(config.compute.threads)
+    dataset = open_dataset(config.data.dataset, config.machine.data_root)
+    path = ensure_static(config, dataset, config.machine.cache, resolve(config.compute))
+    print(path)
+
+
+if __name__ == "__main__":
+    run_command("nas.pretrain", Arguments, PretrainConfig, main)

@@ -1,0 +1,161 @@
+"""The ink of plots: draws numbers that `sampling` computed, and computes none.
+
+Each function returns a figure that belongs to nobody's global state; `save` writes it as PNG and SVG. Colours are
+Okabe and Ito's, which people with any colour vision tell apart, and no meaning rests on colour alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from cache.atomic import atomic_path
+from nas.reporting.sampling import SMOOTHING, RewardCurve, Shares, reward_of
+from nas.runs.trial import Trial
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+LINES: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK, GREY)
+MARKERS: Final = "osD^vPX*"
+FIXED_POINTS: Final = ((RED, "--", "D"), (PURPLE, "-.", "s"), (GREEN, ":", "P"), (BLACK, "--", "X"), (BLUE, "-.", "v"))
+OUTCOMES: Final = {  # name, face, edge and shape of a trial's point
+    "finished": ("trained to the end", BLUE, BLUE, "o"),
+    "early_stopped": ("stopped half-way", "none", RED, "v"),
+    "repeated": ("repeat of an earlier cell", "none", GREY, "s"),
+}
+TITLES: Final = {"operation": "Operations", "aggregation": "Aggregations", "input": "Inputs"}
+COSTS: Final = {
+    "parameters": ("parameters of cell and classifier (thousands)", 1e-3),
+    "macs": ("MACs of one later frame (millions)", 1e-6),
+}
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write `figure` as stem.png and stem.svg, byte for byte the same for the same figure; return the two paths."""
+    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
+    with mpl.rc_context({"svg.hashsalt": "dyncell"}):
+        for path, metadata in zip(paths, ({}, {"Date": None}), strict=True):
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
+    return paths
+
+
+def rewards(curve: RewardCurve, fixed_points: Sequence[Trial]) -> Figure:
+    """Reward of each trial, the best so far and a moving mean, with the fixed points as lines (the paper's Fig. 3)."""
+    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    _scatter(axes, curve.trials, curve.numbers)
+    axes.plot(curve.numbers, curve.mean, color=ORANGE, linewidth=2, label=f"mean of the latest {SMOOTHING}", zorder=3)
+    axes.plot(
+        curve.numbers, curve.best, color=BLACK, drawstyle="steps-post", linewidth=1.6, label="best so far", zorder=3
+    )
+    for trial, (colour, dashes, _) in zip(fixed_points, FIXED_POINTS * len(fixed_points), strict=False):
+        if trial.ok:
+            label = f"{trial.name} ({trial.reward:.3f})"
+            axes.axhline(reward_of(trial), color=colour, linestyle=dashes, linewidth=1.6, label=label, zorder=2)
+    if curve.failed:
+        label, bottom = f"failed ({len(curve.failed)})", axes.get_xaxis_transform()
+        axes.plot(curve.failed, [0.02] * len(curve.failed), "|", color=RED, ms=10, transform=bottom, label=label)
+    _finish(axes, "trial", "reward on meta-val (geometric mean, 0 to 1)", "Reward over the search")
+    _trial_axis(axes, max(curve.numbers + curve.failed))
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+def samples(panels: Sequence[Shares]) -> Figure:
+    """How often each choice was sampled over the search, a panel a kind (the paper's Fig. 4).
+
+    Dotted lines, and the numbers in brackets, say what uniform sampling would give.
+    """
+    figure = Figure(figsize=(9.5, 3.1 * len(panels)), layout="constrained")
+    for axes, shares in zip(figure.subplots(len(panels), sharex=True, squeeze=False).flat, panels, strict=True):
+        middles = [(first + last) / 2 for first, last in shares.windows]
+        for place, (label, values) in enumerate(shares.shares.items()):
+            colour, marker = LINES[place % len(LINES)], MARKERS[place % len(MARKERS)]
+            named = f"{shares.overall[label]:.0%} ({shares.expected[label]:.0%})  {short(label)}"
+            axes.plot(middles, values, color=colour, marker=marker, markersize=4, linewidth=1.6, label=named)
+        for level in set(shares.expected.values()):
+            axes.axhline(level, color=GREY, linestyle=":", linewidth=1.4, zorder=1)
+        _finish(axes, "", "share of slots", TITLES[shares.kind])
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _trial_axis(axes, shares.windows[-1][1])
+        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, alignment="left")
+        legend.set_title("in all trials (if uniform: dotted)")
+    first, last = panels[0].windows[0]
+    axes.set_xlabel(f"trial (middle of a window of {last - first + 1})")
+    return figure
+
+
+def pareto(
+    cells: Mapping[str, Sequence[Trial]], fronts: Mapping[str, Sequence[Trial]], fixed: Sequence[Trial]
+) -> Figure:
+    """Reward against each cost, with the front of cells that no other beats in both.
+
+    Args:
+        cells: cost -> the distinct cells for which it is known.
+        fronts: cost -> those on the front, cheapest first.
+        fixed: fixed points, drawn where they have the cost.
+    """
+    figure = Figure(figsize=(5.2 * len(cells), 5), layout="constrained")
+    for axes, (cost, trials) in zip(figure.subplots(1, len(cells), squeeze=False).flat, cells.items(), strict=True):
+        title, scale = COSTS[cost]
+        _scatter(axes, trials, [trial.cost[cost] * scale for trial in trials])
+        front = [(trial.cost[cost] * scale, reward_of(trial)) for trial in fronts[cost]]
+        axes.plot(
+            *zip(*front, strict=True), color=BLACK, zorder=3, drawstyle="steps-post", marker=".", label="Pareto front"
+        )
+        for trial, (colour, _, marker) in zip(fixed, FIXED_POINTS * len(fixed), strict=False):
+            if trial.ok and cost in trial.cost:
+                place = (trial.cost[cost] * scale, reward_of(trial))
+                axes.plot(*place, color=colour, marker=marker, ms=8, linestyle="none", zorder=4, label=trial.name)
+        _finish(axes, title, "reward on meta-val (0 to 1)", "")
+        axes.set_xlim(left=0)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
+    return figure
+
+
+def _scatter(axes: Axes, trials: Sequence[Trial], x: Sequence[float]) -> None:
+    """Trials as points of a shape for each outcome, smaller where there are many."""
+    size = 26 if len(trials) < 200 else 9
+    groups: dict[str, list[tuple[float, float]]] = {outcome: [] for outcome in OUTCOMES}
+    for trial, place in zip(trials, x, strict=True):
+        groups["repeated" if trial.repeat_of is not None else trial.status].append((place, reward_of(trial)))
+    for outcome, points in groups.items():
+        if points:
+            name, face, edge, marker = OUTCOMES[outcome]
+            label = f"{name} ({len(points)})"
+            xs, ys = zip(*points, strict=True)
+            axes.scatter(xs, ys, size, face, marker, edgecolors=edge, alpha=0.7, label=label)
+
+
+def short(label: str) -> str:
+    """A choice's label as a caption: `separable conv 5x5 dil 6` of `separable_conv(dilation=6, kernel=5)`."""
+    name, _, inside = label.removesuffix(")").partition("(")
+    values = dict(part.split("=") for part in inside.split(", ")) if inside else {}
+    words = [name.replace("_", " ")]
+    if kernel := values.pop("kernel", None):
+        words.append(f"{kernel}x{kernel}")
+    if (dilation := values.pop("dilation", "1")) != "1":
+        words.append(f"dil {dilation}")
+    return " ".join([*words, *(f"{key} {value}" for key, value in values.items())])
+
+
+def _finish(axes: Axes, x: str, y: str, title: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _trial_axis(axes: Axes, last: int) -> None:
+    """Whole numbers from the first trial to the last, with a margin."""
+    margin = 0.5 + 0.02 * last
+    axes.set_xlim(-margin, last + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

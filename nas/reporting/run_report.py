@@ -1,0 +1,59 @@
+"""The report of a search: `report.md` and plots in the run's directory, and a summary for the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cache.atomic import write_text
+from nas.plot import make_plots
+from nas.reporting.progress import duration
+from nas.reporting.tables import best_cells, outcomes, report
+from nas.runs.config import SearchConfig
+from nas.runs.trial import Trial
+from nas.training.preparation import Prepared
+from searchspace.space import Space
+
+REPORT: Final = "report.md"
+
+
+def write_report(run: Path, trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> str:
+    """Write `report.md` and the plots; return the table and where things are, for the terminal."""
+    plots = make_plots(run, trials, space)
+    pictures = [path.relative_to(run) for path in plots if path.suffix == ".png"]
+    facts = run_facts(trials, config, space, prepared)
+    write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
+    return f"{best_cells(trials)}\n\n{outcomes(trials)}\nReport and plots: {run / REPORT}"
+
+
+def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:
+    """What a reader has to know to judge the table, by name."""
+    compute, candidate, spec = config.compute, config.candidate, prepared.evaluator
+    seen = {
+        "train": "the whole training list, meta-val included: the per-frame score below is flattered",
+        "meta-train": "meta-train only, so meta-val is unseen",
+    }
+    return {
+        "data": f"{config.data.dataset} at {prepared.size[0]}x{prepared.size[1]}, {spec.classes} classes",
+        "static network": f"mIoU {100 * prepared.static_facts['miou']:.2f} on the validation list; trained on "
+        f"{seen[config.static.train_on]} ({spec.static_checkpoint})",
+        "scored on": f"meta-val: the last frame of {len(spec.val_windows)} windows of {config.data.window} frames",
+        "candidates": f"{candidate.epochs} epochs over {len(spec.train_windows)} windows, batch {candidate.batch}, Adam "
+        f"{candidate.learning_rate:g}{', may stop half-way' if candidate.early_stop else ''}",
+        "space": f"{space.name}, {space.blocks} blocks, {space.size:,} token strings",
+        "strategy": f"{config.strategy}, seed {config.seed}, look-ahead {config.lookahead}",
+        "computed on": f"{compute.device}, {compute.precision}, {compute.threads} threads a worker",
+        "pace": pace(trials, config.machine.workers),
+        "features": str(prepared.features.path),
+    }
+
+
+def pace(trials: Sequence[Trial], workers: int) -> str:
+    """Trained trials an hour, from their wall times."""
+    times = [trial.seconds for trial in trials if trial.repeat_of is None and trial.number is not None]
+    total = sum(times)
+    if not total:
+        return "no trial was trained"
+    return (
+        f"{len(times)} trials trained in {duration(total / workers)} on {workers} workers, "
+        f"{3600 * workers * len(times) / total:.0f} an hour"
+    )

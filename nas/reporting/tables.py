@@ -1,0 +1,90 @@
+"""Tables and the report of a run, as Markdown that also reads well in a terminal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tabulate import tabulate
+
+from nas.reporting.sampling import fixed_points, ranking, sampled
+from nas.runs.trial import Trial
+
+ABSENT: Final = "–"  # noqa: RUF001 (an en dash is what a table's empty cell holds)
+COLUMNS: Final = (
+    "rank",
+    "trial",
+    "reward",
+    "mIoU %",
+    "fwIoU %",
+    "mAcc %",
+    "params (k)",
+    "MACs (M)",
+    "seconds",
+    "status",
+)
+
+
+def best_cells(trials: Sequence[Trial], top: int = 10) -> str:
+    """The best cells and all fixed points in one table, best reward first; only cells have a rank.
+
+    Scores are on meta-val; parameters and MACs are those of one later frame of the head. Fixed points that failed
+    stand last, with their status. An empty table says so.
+    """
+    ranks = {id(trial): rank for rank, trial in enumerate(ranking(trials)[:top], start=1)}
+    shown = ranking(trials)[:top] + fixed_points(trials)
+    shown.sort(key=lambda trial: -1.0 if trial.reward is None else trial.reward, reverse=True)
+    if not shown:
+        return "No trial has finished yet."
+    rows = [[ranks.get(id(trial), ABSENT), *_row(trial)] for trial in shown]
+    aligned = ("right", "left", *["right"] * 7, "left")
+    return tabulate(rows, headers=COLUMNS, tablefmt="github", colalign=aligned, disable_numparse=True)
+
+
+def _row(trial: Trial) -> list[str]:
+    scores = [_number(trial.metrics.get(name), 100, 2) for name in ("miou", "fwiou", "mean_accuracy")]
+    costs = [_number(trial.cost.get("parameters"), 1e-3, 1), _number(trial.cost.get("macs"), 1e-6, 1)]
+    status = trial.status.replace("_", " ")
+    return [trial.name, _number(trial.reward, 1, 4), *scores, *costs, _number(trial.seconds, 1, 1), status]
+
+
+def _number(value: float | None, scale: float, digits: int) -> str:
+    return ABSENT if value is None else f"{value * scale:,.{digits}f}"
+
+
+def outcomes(trials: Sequence[Trial]) -> str:
+    """One sentence: how many cells were sampled and what became of them."""
+    cells = sampled(trials)
+    trained = Counter(trial.status for trial in cells if trial.repeat_of is None)
+    parts = [
+        (trained["finished"], "trained to the end"),
+        (trained["early_stopped"], "stopped half-way"),
+        (trained["failed"], "failed"),
+        (sum(trial.repeat_of is not None for trial in cells), "repeated an earlier cell"),
+    ]
+    said = ", ".join(f"{count} {what}" for count, what in parts if count)
+    return f"{len(cells)} cells sampled" + (f": {said}." if said else ".")
+
+
+def failures(trials: Sequence[Trial]) -> str:
+    """The reasons of failed trials with their counts, most frequent first; empty if none failed."""
+    reasons = Counter(trial.error or "unknown" for trial in trials if not trial.ok and trial.repeat_of is None)
+    return tabulate(reasons.most_common(), headers=("reason", "trials"), tablefmt="github") if reasons else ""
+
+
+def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots: Sequence[Path] = ()) -> str:
+    """The text of `report.md`.
+
+    Args:
+        title: one line.
+        facts: what a reader has to know to judge or repeat the run: name -> value, in the order to be shown.
+        trials: the whole log.
+        plots: PNG files relative to the report, shown in this order; their names are their captions.
+    """
+    sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
+    sections += ["## Best cells beside the fixed points", best_cells(trials), outcomes(trials)]
+    if reasons := failures(trials):
+        sections += ["## Failures", reasons]
+    if plots:
+        sections += ["## Plots", *(f"![{plot.stem}]({plot.as_posix()})" for plot in plots)]
+    return "\n\n".join(section for section in sections if section) + "\n"

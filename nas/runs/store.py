@@ -1,0 +1,205 @@
+"""RunStore: a run's directory, written by one process at a time, whose log of trials is the truth.
+
+- `config.yaml`: the settings the run was created with.
+- `inputs.yaml`: what it was computed from and is known only later, such as the fingerprint of its features.
+- `trials.jsonl`: one line a trial, in the order of finishing; a trial that `append` returned from is on disk.
+- `run.lock`: held by the process that writes.
+"""
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from cache.atomic import write_text
+from nas.runs.errors import RunError
+from nas.runs.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+CONFIG, INPUTS, TRIALS, LOCK = "config.yaml", "inputs.yaml", "trials.jsonl", "run.lock"
+WAYS_OUT = "Continue with what the run has, name another directory with --run, or start a new run with --fork NAME."
+
+
+class RunStore:
+    """An open run directory. Comes from `RunStore.open`."""
+
+    def __init__(self, directory: Path, trials: list[Trial]) -> None:
+        self.directory = directory
+        self._trials = trials
+
+    @classmethod
+    @contextmanager
+    def open(cls, directory: Path, *, identity: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Self]:
+        """Create the run in `directory`, or go on with it, as its only writer until the block ends.
+
+        Args:
+            directory: made if it is absent.
+            identity: the settings, nested by section, in which the run and this call must agree.
+            config: all settings; saved if the run is new, otherwise the saved ones stay.
+
+        Raises:
+            RunError: another process writes there, the run has other settings, the log is damaged (a line that a
+                crash left unfinished is not damage: it is cut), or the directory cannot be used.
+        """
+        with _locked(directory):
+            if (directory / CONFIG).exists():
+                _compare(directory, read_config(directory), _plain(identity))
+            elif (directory / TRIALS).exists():
+                raise RunError(f"{directory} has trials but no {CONFIG}; restore it, or name another with --run")
+            else:
+                _write_yaml(directory / CONFIG, config)
+            trials, length = _read_log(directory / TRIALS)
+            _cut(directory / TRIALS, length)
+            yield cls(directory, trials)
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials of the log, in its order, which is that of finishing."""
+        return self._trials
+
+    def append(self, trial: Trial) -> None:
+        """Put a trial on disk; if that fails, the log is as it was.
+
+        Raises:
+            OSError: the disk is full, say.
+            ValueError: the log has a trial of that name, or a number is not finite.
+        """
+        if any(trial.name == other.name for other in self._trials):
+            raise ValueError(f"trial {trial.name} is in {self.directory / TRIALS} already")
+        line = json.dumps(trial.to_json(), allow_nan=False, sort_keys=True) + "\n"
+        path = self.directory / TRIALS
+        length = path.stat().st_size if path.exists() else 0
+        try:
+            with path.open("ab") as file:
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:  # Ctrl-C too: what was not acknowledged must not stay
+            _cut(path, length)
+            raise
+        self._trials.append(trial)
+
+    def bind(self, name: str, value: str | int | float) -> None:
+        """Note what the run is computed from, or check that it still is.
+
+        Raises:
+            RunError: the run was computed from something else.
+        """
+        path = self.directory / INPUTS
+        bound = _read_yaml(path) if path.exists() else {}
+        if name in bound:
+            _compare(self.directory, bound, {name: value})
+        else:
+            _write_yaml(path, {**bound, name: value})
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return the settings a run was created with, nested, as YAML holds them. Raises RunError if there is no run."""
+    path = directory / CONFIG
+    if not path.is_file():
+        raise RunError(
+            f"there is no run in {directory}: it has no {CONFIG}; `python -m nas.search --run DIR` makes one"
+        )
+    return _read_yaml(path)
+
+
+def read_trials(directory: Path) -> list[Trial]:
+    """Return the trials of a run in the order of finishing, also while a search adds to them.
+
+    Raises:
+        RunError: there is no run, or its log is damaged.
+    """
+    read_config(directory)
+    return _read_log(directory / TRIALS)[0]
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock; the system releases it however this process ends."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / LOCK).open("a")
+    except OSError as error:
+        raise RunError(f"no run can be written to {directory} ({error}); name another directory with --run") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"another search is writing to {directory}; wait for it, stop it, or name another directory with --run"
+            ) from None
+        yield
+
+
+def _read_log(path: Path) -> tuple[list[Trial], int]:
+    """Return the trials of a log and the length in bytes of its finished lines."""
+    content = path.read_bytes() if path.exists() else b""
+    length = content.rfind(b"\n") + 1  # an append ends with the newline: what follows the last one was never finished
+    trials: dict[str, Trial] = {}
+    for number, line in enumerate(content[:length].split(b"\n")[:-1], start=1):
+        try:
+            trial = Trial.from_json(json.loads(line))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise RunError(f"{path}, line {number} is damaged ({error}); restore the file from a copy") from error
+        if trial.name in trials:
+            raise RunError(f"{path}, line {number} is a second trial {trial.name}; restore the file from a copy")
+        trials[trial.name] = trial
+    return list(trials.values()), length
+
+
+def _cut(path: Path, length: int) -> None:
+    """Cut a log after `length` bytes."""
+    if path.exists() and (surplus := path.stat().st_size - length):
+        logger.warning("cut %d bytes of an unfinished trial from the end of %s", surplus, path)
+        os.truncate(path, length)
+
+
+def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise RunError if a value of `now` is not what it was."""
+    before = dict(_leaves(then))
+    changes = [
+        f"  {name}: {before.get(name, 'absent')} in the run, {value} now"
+        for name, value in _leaves(now)
+        if name not in before or before[name] != value
+    ]
+    if changes:
+        raise RunError("\n".join([f"{directory} holds a run that differs from this one:", *changes, WAYS_OUT]))
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings under dotted names."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (settings)
+    """`value` as YAML gives it back: paths as strings, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, yaml.safe_dump(_plain(content), sort_keys=False, allow_unicode=True))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged (it holds no settings); restore it from a copy")
+    return content

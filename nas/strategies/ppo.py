@@ -1,0 +1,112 @@
+"""PPO: proximal policy optimisation of the controller, one update a trial, on one page.
+
+Schulman et al. 2017 (arXiv:1707.06347) with a whole cell as the only action of an episode: no value network, the
+advantage is the reward less a moving average of rewards. As in the ancestor, an update goes through the latest
+`buffer` trials, each against its log-probability at the time of sampling. Ours: the buffer has no empty slots (the
+ancestor's starts with 100 made-up cells), mini-batches of any size, and a failed trial is no experience.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+
+from cache.atomic import atomic_path
+from nas.runs.config import ControllerConfig, PPOConfig
+from nas.runs.seeding import stream
+from nas.runs.trial import Trial
+from nas.strategies.controller import Controller
+from nas.training.fit import fit
+from searchspace.genotype import Genotype
+from searchspace.space import Space
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What happened in B trials."""
+
+    tokens: Tensor
+    """int64 (B, D)."""
+    old_log_prob: Tensor
+    """Log-probabilities when sampled, float64 (B,)."""
+    advantage: Tensor
+    """float64 (B,)."""
+
+
+def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """PPO loss to minimise, a scalar; inputs (B,). Schulman et al. 2017 (arXiv:1707.06347), eq. 7, negated."""
+    ratio = (log_prob - old_log_prob).exp()
+    return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Let torch use one thread: enough for matrices this small, and the last digits depend on the number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class PPO:
+    """The strategy that learns: asks the controller for a cell, and moves the controller when told how it did."""
+
+    def __init__(self, space: Space, controller: ControllerConfig, config: PPOConfig, seed: int) -> None:
+        self.space, self.config, self.seed = space, config, seed
+        self.controller = Controller(space.decisions, controller, seed)
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), config.learning_rate)
+        self.baseline = 0.0  # moving average of the rewards told
+        self.asked = self.told = 0
+        self.pending: deque[tuple[Tensor, Tensor]] = deque()  # tokens and log-probability, oldest first
+        self.latest: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=config.buffer)  # the same with the reward
+
+    @single_thread()
+    def ask(self) -> Genotype:
+        tokens, log_prob = self.controller.sample(Generator().manual_seed(stream(self.seed, "sample", self.asked)))
+        self.asked += 1
+        self.pending.append((tokens, log_prob))
+        return self.space.genotype(tuple(tokens[0].tolist()))
+
+    @single_thread()
+    def tell(self, trial: Trial) -> None:
+        tokens, log_prob = self.pending.popleft()
+        self.told += 1
+        if trial.reward is None:
+            return
+        # As in the ancestor, the first reward is the first baseline, and the baseline moves before it is subtracted.
+        decay = self.config.baseline_decay if self.latest else 0.0
+        self.baseline = decay * self.baseline + (1 - decay) * trial.reward
+        self.latest.append((tokens, log_prob, trial.reward))
+        fit(
+            self.loss,
+            self.minibatches,
+            [self.optimizer],
+            epochs=range(self.config.update_epochs),
+            clip_norm=self.config.clip_norm,
+        )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Clipped surrogate less the entropy bonus, a scalar."""
+        log_prob, entropy = self.controller.evaluate(batch.tokens)
+        surrogate = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantage, self.config.clip)
+        return surrogate - self.config.entropy * entropy.mean()
+
+    def minibatches(self, epoch: int) -> Iterator[Batch]:
+        """The latest trials in a random order, `minibatch` at a time; all advantages against today's baseline."""
+        tokens, old_log_prob, reward = zip(*self.latest, strict=True)
+        all_tokens, all_log_prob = torch.cat(tokens), torch.cat(old_log_prob)
+        advantage = torch.tensor(reward, dtype=torch.float64) - self.baseline
+        generator = Generator().manual_seed(stream(self.seed, "minibatches", self.told, epoch))
+        for rows in torch.split(torch.randperm(len(reward), generator=generator), self.config.minibatch):
+            yield Batch(all_tokens[rows], all_log_prob[rows], advantage[rows])
+
+    def save(self, path: Path) -> None:
+        """Write the controller's parameters, a dictionary of plain tensors, for use elsewhere; a resume needs none."""
+        with atomic_path(path) as temporary:
+            torch.save(self.controller.state_dict(), temporary)

@@ -1,0 +1,216 @@
+"""Pre-training of the static network on single frames: poly schedule, auxiliary losses, the best checkpoint by mIoU.
+
+The folder of a training is named after all that decides its result. `network.pt` there is the best network so far, and
+`training.pt` beside it is what a stopped training goes on from; once that is gone, the training is finished.
+"""
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from cache.atomic import write_text
+from cache.static.encoder_weights import load_encoder
+from cache.static.network import StaticNetwork, load_tensors, save_checkpoint, save_tensors
+from nas.reporting.progress import duration
+from nas.runs.config import StaticConfig
+from nas.runs.seeding import stream
+from nas.training.augmentation import augment
+from nas.training.compute import Compute
+from nas.training.fit import fit
+from nas.training.frames import LabelledFrames
+from nas.training.losses import class_weights, cross_entropy
+from nas.training.metrics import ConfusionMatrix
+
+log = logging.getLogger(__name__)
+
+POLY_POWER: Final = 0.9
+MOMENTUM: Final = 0.9
+Batch = tuple[Tensor, Tensor]
+
+
+class Pretraining:
+    """One training, from scratch or from where it was stopped; resumed or not, the result is the same bit for bit."""
+
+    def __init__(
+        self,
+        config: StaticConfig,
+        train: LabelledFrames,
+        val: LabelledFrames,
+        classes: int,
+        compute: Compute,
+        seed: int,
+        encoder: Path | None,
+    ) -> None:
+        """Make the network and its optimiser.
+
+        Args:
+            config: the recipe.
+            train: frames to learn from.
+            val: frames that decide which epoch's network is kept.
+            classes: of the labels.
+            compute: where and how precisely.
+            seed: root of the random streams of initial weights, order and augmentation.
+            encoder: ImageNet weights; None for random ones.
+
+        Raises:
+            DataError: the encoder weights do not fit.
+        """
+        self._config, self._train, self._val, self._compute, self._seed = config, train, val, compute, seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(seed, "static", "weights"))
+            self._network = StaticNetwork(classes, auxiliary=config.auxiliary_weight > 0)
+        if encoder is not None:
+            load_encoder(self._network.encoder, encoder)
+        self._network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._optimizer = _optimizer(config, self._network)
+        self._steps = max(1, len(train) // config.batch)  # the last, incomplete batch of an epoch is left out
+        total = config.epochs * self._steps
+        self._scheduler = LambdaLR(self._optimizer, lambda step: (1 - min(step, total) / total) ** POLY_POWER)
+        self._weights = self._class_weights() if config.class_weights else None
+        self._curve: list[dict[str, float]] = []
+
+    def run(self, folder: Path, meta: dict[str, Any]) -> None:
+        """Train to the end, leaving `network.pt` and `curve.csv` in `folder`.
+
+        Args:
+            folder: of this training alone; what an earlier process left there is continued.
+            meta: JSON-able facts to store with the network, beside its epoch and scores.
+
+        Raises:
+            NonFiniteError: the training diverged.
+            OSError: the folder cannot be written or the disk is full.
+        """
+        self._folder, self._meta = folder, meta
+        if (folder / "training.pt").exists():
+            self._restore()
+        else:
+            self._save()  # from here to the end this file says that the network beside it is not final
+        done = self._epochs_done
+        self._seconds = self._curve[-1]["seconds"] if self._curve else 0.0
+        self._start, self._start_epoch = time.monotonic(), done
+        self._train_mode()
+        fit(
+            self._loss,
+            self._batches,
+            [self._optimizer],
+            epochs=range(done, self._config.epochs),
+            after_epoch=self._after_epoch,
+            schedulers=[self._scheduler],
+        )
+        (folder / "training.pt").unlink()
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(stream(self._seed, "static", "epoch", epoch))
+        order = torch.randperm(len(self._train), generator=generator).tolist()
+        size = self._config.batch
+        for step in tqdm(range(self._steps), f"epoch {epoch + 1}", unit="batch", leave=False, disable=None):
+            images, labels = self._train.batch(order[step * size : (step + 1) * size], self._compute.device)
+            yield augment(images, labels, self._config.scale_range, generator)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy at full working resolution, and of the auxiliary heads at their own, where it is cheap."""
+        images, labels = batch
+        with self._compute.autocast():
+            main, *auxiliary = self._network.forward_with_auxiliary(images)
+        loss = cross_entropy(upsampled(main, labels.shape[-2:]), labels, self._weights)
+        for logits in auxiliary:
+            small = functional.interpolate(labels[:, None], logits.shape[-2:], mode="nearest-exact")[:, 0]
+            loss = loss + self._config.auxiliary_weight * cross_entropy(logits, small, self._weights)
+        return loss
+
+    def _after_epoch(self, epoch: int, loss: float) -> bool:
+        done, config = epoch + 1, self._config
+        if done % config.validate_every and done != config.epochs:
+            return True
+        scores = confusion(self._network, self._val, config.batch, self._compute).scores()
+        best = max((record["miou"] for record in self._curve), default=-1.0)
+        spent = time.monotonic() - self._start
+        self._curve.append({"epoch": done, "loss": loss} | scores | {"seconds": self._seconds + spent})
+        left = duration(spent / (done - self._start_epoch) * (config.epochs - done))
+        log.info(
+            "static network: epoch %d/%d, loss %.3f, mIoU %.2f (best %.2f), %s left",
+            *(done, config.epochs, loss, 100 * scores["miou"], 100 * max(best, scores["miou"]), left),
+        )
+        if scores["miou"] > best:
+            save_checkpoint(self._folder / "network.pt", self._network, self._meta | {"epoch": done} | scores)
+        self._save()
+        self._train_mode()
+        return True
+
+    def _train_mode(self) -> None:
+        self._network.train()
+        if self._config.freeze_encoder_norm:
+            for module in self._network.encoder.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    @property
+    def _epochs_done(self) -> int:
+        return int(self._curve[-1]["epoch"]) if self._curve else 0
+
+    def _save(self) -> None:
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        save_tensors(self._folder / "training.pt", state | {"curve": self._curve})
+        if self._curve:
+            table = io.StringIO(newline="")
+            writer = csv.DictWriter(table, self._curve[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._curve)
+            write_text(self._folder / "curve.csv", table.getvalue())
+
+    def _restore(self) -> None:
+        state = load_tensors(self._folder / "training.pt")
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self._curve = state["curve"]
+        log.info("static network: going on after epoch %d", self._epochs_done)
+
+    def _parts(self) -> dict[str, nn.Module | Optimizer | LambdaLR]:
+        return {"network": self._network, "optimizer": self._optimizer, "scheduler": self._scheduler}
+
+    def _class_weights(self) -> Tensor:
+        counts = torch.zeros(256, dtype=torch.int64)
+        for _, labels in self._train.batches(self._config.batch, torch.device("cpu")):
+            counts += labels.flatten().bincount(minlength=256)
+        return class_weights(counts[: self._network.classes]).to(self._compute.device)
+
+
+def upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Logits in float32 on a grid of `size`, bilinear: how a stride-8 output is compared with full labels."""
+    return functional.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+
+
+@torch.inference_mode()
+def confusion(network: StaticNetwork, frames: LabelledFrames, batch: int, compute: Compute) -> ConfusionMatrix:
+    """Score a network, which is left in eval mode, at the working resolution against nearest-resized labels."""
+    network.eval()
+    matrix = ConfusionMatrix(network.classes, compute.device)
+    for images, labels in frames.batches(batch, compute.device):
+        with compute.autocast():
+            logits = network(images)
+        matrix.update(upsampled(logits, labels.shape[-2:]).argmax(1), labels)
+    return matrix
+
+
+def _optimizer(config: StaticConfig, network: StaticNetwork) -> Optimizer:
+    """Two rates, for the encoder and for the rest; weight decay for kernels only, not for norms and biases."""
+    groups = []
+    for in_encoder, rate in ((True, config.encoder_rate), (False, config.decoder_rate)):
+        named = [p for name, p in network.named_parameters() if name.startswith("encoder.") == in_encoder]
+        for kernels, decay in ((True, config.weight_decay), (False, 0.0)):
+            chosen = [p for p in named if (p.ndim > 1) == kernels]
+            groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
+    if config.optimizer == "sgd":
+        return SGD(groups, momentum=MOMENTUM)
+    return AdamW(groups)

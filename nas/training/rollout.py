@@ -1,0 +1,44 @@
+"""How a head is run over the frames of a clip: one way, for training, scoring and anything that streams."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from searchspace.cell import Features, State
+
+
+class Head(Protocol):
+    """What replaces the decoder after the first frame: a dynamic cell, a fixed point or the per-frame network."""
+
+    @property
+    def classifier(self) -> nn.Module:
+        """Maps `dec` (N, 64, h, w) to logits (N, classes, h, w)."""
+
+    def train(self, mode: bool = True) -> object:
+        """Switch batch norm between batch statistics and remembered ones, as in `nn.Module`."""
+
+    def init_state(self, first: Features) -> State:
+        """What is remembered of the first frame of a clip."""
+
+    def step(self, features: Features, state: State) -> tuple[Tensor, State]:
+        """Make a later frame's `dec` (N, 64, h/8, w/8), and what is remembered from here on."""
+
+
+def unroll(head: Head, clip: Sequence[Features]) -> list[Tensor]:
+    """Run a head over a clip from its first frame.
+
+    Args:
+        head: in train or eval mode, as the caller wants it.
+        clip: one batch of N features for each frame, in time order.
+
+    Returns:
+        Logits (N, classes, h/8, w/8) of every frame after the first, before upsampling.
+    """
+    first, *later = clip
+    state = head.init_state(first)
+    logits = []
+    for features in later:
+        dec, state = head.step(features, state)
+        logits.append(head.classifier(dec))
+    return logits

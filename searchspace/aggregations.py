@@ -1,0 +1,121 @@
+"""The two-input aggregations of a cell, by name: modules from two maps (N, C, h, w) to one.
+
+Both inputs come at the same size; the cell sees to that. What the paper leaves open is decided as in `facts/nas.md`
+section 8, rows 9 to 14.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from searchspace.layers import ConvNormReLU
+from searchspace.sampling import bilinear, weighted_pixels
+
+
+class WeightedSum(nn.Module):
+    """`a * x1 + b * x2` with one a and one b a channel, all 1 at the start; no norm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.ones(channels, 1, 1))
+        self.second = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return self.first * x1 + self.second * x2
+
+
+class ConcatConv(nn.Module):
+    """Concatenation in the channels, then convolution back to C, batch norm, ReLU.
+
+    A 2x3x3 convolution over the two maps as a stack of depth 2, unpadded in depth, is a 3x3 one over their 2C
+    channels: the same sums, weights and initial distribution.
+    """
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = ConvNormReLU(2 * channels, channels, kernel)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return self.conv(torch.cat((x1, x2), 1))  # type: ignore[no-any-return]
+
+
+class PredictiveFilter(nn.Module):
+    """`x2` filtered at each pixel by a 3x3 kernel that a 1x1 convolution of `x1` predicts there; zeros outside.
+
+    All channels share the kernel (spatially variant filters, as in Li et al. 2018, "Low-Latency Video Semantic
+    Segmentation"). At the start it is the identity of `x2`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.kernel = nn.Conv2d(channels, 9, 1)
+        assert self.kernel.bias is not None
+        with torch.no_grad():
+            self.kernel.weight.zero_()
+            self.kernel.bias.copy_(torch.eye(9)[4])
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        height, width = x2.shape[-2:]
+        tap = torch.arange(9, device=x2.device)
+        y = torch.arange(height, device=x2.device).view(-1, 1, 1) + tap // 3 - 1  # (h, 1, 9)
+        x = torch.arange(width, device=x2.device).view(-1, 1) + tap % 3 - 1  # (w, 9)
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+        weight = self.kernel(x1).permute(0, 2, 3, 1) * inside.float()
+        return weighted_pixels(x2, index.expand(weight.shape), weight).permute(0, 3, 1, 2)
+
+
+class AffineSampling(nn.Module):
+    """`x1` read on an affine grid that the mean of `x2` predicts, one for each image; `x2` goes nowhere else.
+
+    Bilinear; points outside read the nearest border pixel. At the start it is the identity of `x1`. Spatial
+    transformers, Jaderberg et al. 2015 (arXiv:1506.02025), eq. 1, with pixel centres as `align_corners=False` has them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(channels, 6)
+        with torch.no_grad():
+            self.affine.weight.zero_()
+            self.affine.bias.copy_(torch.eye(2, 3).flatten())
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        height, width = size = (x1.shape[-2], x1.shape[-1])
+        with torch.autocast(x1.device.type, enabled=False):  # half precision would move points by tenths of a pixel
+            theta = self.affine(x2.mean(dim=(2, 3)).to(self.affine.weight.dtype)).view(-1, 2, 3)
+        grid = F.affine_grid(theta, [len(x1), 1, height, width], align_corners=False)
+        x, y = (grid[..., i].add(1).mul(n / 2).sub(0.5).clamp(0, n - 1) for i, n in enumerate((width, height)))
+        return weighted_pixels(x1, *bilinear(y, x, size)).permute(0, 3, 1, 2)
+
+
+class AttentionGate(nn.Module):
+    """`x1 * sigmoid(x2)`: dense attention, without parameters."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return x1 * x2.sigmoid()
+
+
+def concat(channels: int) -> nn.Module:
+    """Concatenation and 1x1 convolution, normalised after it like the operations (the ancestor does it before)."""
+    return ConcatConv(channels, kernel=1)
+
+
+def conv3d(channels: int) -> nn.Module:
+    """2x3x3 convolution of the stacked inputs."""
+    return ConcatConv(channels, kernel=3)
+
+
+AGGREGATIONS: Final[Mapping[str, Callable[..., nn.Module]]] = {  # name -> builder(channels, **parameters)
+    "weighted_sum": WeightedSum,
+    "concat": concat,
+    "predictive_filter": PredictiveFilter,
+    "affine_sampling": AffineSampling,
+    "conv3d": conv3d,
+    "attention_gate": AttentionGate,
+}

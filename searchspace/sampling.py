@@ -1,0 +1,78 @@
+"""Reading a map at computed places: weighted sums of pixels, and bilinear interpolation as one of them.
+
+A map is seen as a table with one row of channels a pixel. Deformable convolution, affine sampling and predicted filters
+are then the same thing, sums of a few rows with weights that are learned, and nothing larger than their result is held.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def weighted_pixels(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    """Sum `weight[..., k] * x[pixel index[..., k]]` over k; differentiable in `x` and `weight`, once.
+
+    Args:
+        x: (N, C, h, w), best in channels-last format.
+        index: int64 (N, ..., K), row * w + column of a pixel of the same image.
+        weight: (N, ..., K), float32 or wider; sums are accumulated in its type.
+
+    Returns:
+        (N, ..., C), of the type of `x`.
+    """
+    (n, c, height, width), shape = x.shape, index.shape[:-1]
+    table = x.permute(0, 2, 3, 1).reshape(-1, c).to(weight.dtype)
+    first = torch.arange(n, device=x.device).view(-1, *[1] * (index.dim() - 1)) * (height * width)
+    index, weight = (index + first).flatten(0, -2), weight.flatten(0, -2)
+    sums = F.embedding_bag(index, table.detach(), mode="sum", per_sample_weights=weight)
+    sums = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
+    return sums.view(*shape, c).to(x.dtype)
+
+
+def bilinear(y: Tensor, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Index and weight, both (..., 4), of the pixels around the points (`y`, `x`) of a map of `size` (height, width).
+
+    Coordinates count pixels, (0, 0) is the centre of the first one. Pixels outside the map have weight 0.
+    """
+    rows, row_weights = _neighbours(y, size[0])
+    columns, column_weights = _neighbours(x, size[1])
+    index = rows.unsqueeze(-1) * size[1] + columns.unsqueeze(-2)
+    return index.flatten(-2), (row_weights.unsqueeze(-1) * column_weights.unsqueeze(-2)).flatten(-2)
+
+
+def _neighbours(position: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """The two whole positions around each one and their linear weights, (..., 2); clamped where outside, weight 0."""
+    low = position.detach().floor()
+    both = torch.stack((low, low + 1), -1)
+    share = position - low
+    weights = torch.stack((1 - share, share), -1) * ((both >= 0) & (both < length))
+    return both.long().clamp(0, length - 1), weights  # in this order NaN is a valid index too, with a weight of NaN
+
+
+class _GradientOfTable(torch.autograd.Function):
+    """Passes `sums[b] = sum_k weight[b, k] * table[index[b, k]]` on and gives `table` the gradient of that.
+
+    `embedding_bag` would do so itself, but slowly on CPUs. The gradient is a weighted sum of rows too, of the incoming
+    gradient, so the same kernel computes it once the indices are sorted; and in the same order every time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(index, weight)
+        ctx.rows = len(table)
+        return sums.view_as(sums)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # noqa: ANN401
+        if not ctx.needs_input_grad[1]:
+            return grad, None, None, None
+        index, weight = ctx.saved_tensors
+        rows, order = index.flatten().sort()
+        starts = torch.searchsorted(rows, torch.arange(ctx.rows, device=rows.device))
+        weights = weight.flatten()[order]
+        readers = order // index.shape[1]
+        return grad, F.embedding_bag(readers, grad, starts, mode="sum", per_sample_weights=weights), None, None

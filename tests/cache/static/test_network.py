@@ -1,0 +1,141 @@
+"""Checks on the static network: published size, freezing, features, checkpoints."""
+
+import re
+
+import pytest
+import torch
+
+from cache.errors import DataError
+from cache.static.network import (
+    StaticNetwork,
+    load_checkpoint,
+    save_checkpoint,
+    save_tensors,
+    weights_fingerprint,
+)
+
+T1_EXPANSION = 32 * 32 + 2 * 32  # of the published encoder's first bottleneck: computes nothing an expansion should
+DEAD_ADAPTER = 24 * 64 + 2 * 64  # of layer1, which no block of arch2 takes: never gets a gradient
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = StaticNetwork(classes=3).eval()
+    for tensor in network.state_dict().values():  # as after training: statistics that are not their defaults
+        if tensor.is_floating_point() and tensor.ndim == 1:
+            tensor.add_(torch.rand_like(tensor) / 4)
+    return network
+
+
+@pytest.mark.parametrize(("classes", "published"), [(11, 2_847_371), (19, 2_851_987), (21, 2_853_141)])
+def test_size_is_the_published_one_without_two_of_its_quirks(classes, published):
+    """Left out: the useless expansion and the dead adapter. Kept: convolutions of the constant map in each cell."""
+    network = StaticNetwork(classes, auxiliary=False)
+    assert (T1_EXPANSION, DEAD_ADAPTER) == (1_088, 1_664)
+    assert sum(p.numel() for p in network.parameters()) == published - T1_EXPANSION - DEAD_ADAPTER
+
+
+def test_auxiliary_heads_have_the_published_size():
+    assert sum(p.numel() for p in StaticNetwork(19).auxiliary.parameters()) == 32_889
+
+
+@pytest.mark.parametrize("size", [(360, 480), (180, 240), (65, 33), (8, 8)])
+def test_features_have_the_sizes_a_cell_expects(network, size):
+    with torch.inference_mode():
+        features = network.features(torch.randn(1, 3, *size))
+    grid = {stride: tuple(-(-side // stride) for side in size) for stride in (8, 16, 32)}
+    shapes = {name: tuple(tensor.shape[1:]) for name, tensor in features.items()}
+    assert shapes == {
+        "layer2": (32, *grid[8]), "layer3": (96, *grid[16]), "layer4": (320, *grid[32]), "dec": (64, *grid[8])
+    }  # fmt: skip
+
+
+def test_all_ways_to_the_logits_agree(network):
+    images = torch.randn(2, 3, 40, 56)
+    with torch.inference_mode():
+        logits, *auxiliary = network.forward_with_auxiliary(images)
+        torch.testing.assert_close(network(images), logits)
+        torch.testing.assert_close(network.classifier(network.features(images)["dec"]), logits)
+    assert [tuple(each.shape) for each in auxiliary] == [(2, 3, 5, 7), (2, 3, 5, 7), (2, 3, 3, 4)]
+
+
+def test_frozen_means_frozen_bit_for_bit_even_under_train():
+    network = StaticNetwork(classes=3).freeze()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    head = torch.nn.Conv2d(network.channels, 3, kernel_size=1)
+    network.train()
+    head(network.features(torch.randn(2, 3, 64, 64))["dec"]).sum().backward()
+    assert not network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_a_checkpoint_gives_the_same_network_back(network, tmp_path):
+    path = tmp_path / "network.pt"
+    save_checkpoint(path, network.to(memory_format=torch.channels_last), {"epoch": 7, "miou": 0.5})
+    loaded, meta = load_checkpoint(path, classes=3)
+    images = torch.randn(1, 3, 40, 56)
+    assert meta == {"epoch": 7, "miou": 0.5}
+    assert len(loaded.auxiliary) == 0
+    torch.testing.assert_close(loaded.eval()(images), network(images), rtol=1e-4, atol=1e-4)
+    assert weights_fingerprint(loaded) == weights_fingerprint(network)
+
+
+def test_the_fingerprint_sees_one_changed_weight_and_one_changed_statistic(network):
+    before = weights_fingerprint(network)
+    for tensor in (network.classifier.bias.data, network.encoder.features[3].conv[3].running_var):
+        tensor[0] += 1
+        assert weights_fingerprint(network) != before
+        tensor[0] -= 1
+
+
+def test_a_checkpoint_of_other_classes_is_refused(network, tmp_path):
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    with pytest.raises(DataError, match=r"n\.pt has 3 classes, but the data has 11"):
+        load_checkpoint(tmp_path / "n.pt", classes=11)
+
+
+def test_a_checkpoint_of_other_shapes_is_refused(network, tmp_path):
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    content = torch.load(tmp_path / "n.pt", weights_only=True)
+    content["weights"]["classifier.bias"] = torch.zeros(4)
+    save_tensors(tmp_path / "n.pt", content)
+    with pytest.raises(DataError, match=r"n\.pt do not fit.*size mismatch for classifier\.bias"):
+        load_checkpoint(tmp_path / "n.pt")
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"there is no file .*absent\.pt"):
+        load_checkpoint(tmp_path / "absent.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(DataError, match=re.escape("text.pt is not a file of plain tensors")):
+        load_checkpoint(tmp_path / "text.pt")
+    torch.save({"weights": {}}, tmp_path / "other.pt")
+    with pytest.raises(DataError, match=r"other\.pt is not a static network"):
+        load_checkpoint(tmp_path / "other.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(DataError, match="holds list"):
+        load_checkpoint(tmp_path / "list.pt")
+
+
+def test_a_truncated_checkpoint_is_refused(network, tmp_path):
+    path = tmp_path / "n.pt"
+    save_checkpoint(path, network, {})
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(DataError, match="damaged"):
+        load_checkpoint(path)
+
+
+def test_a_failed_write_leaves_the_earlier_checkpoint(network, tmp_path, monkeypatch):
+    path = tmp_path / "n.pt"
+    save_checkpoint(path, network, {"epoch": 1})
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(path, network, {"epoch": 2})
+    assert load_checkpoint(path)[1] == {"epoch": 1}
+    assert [each.name for each in tmp_path.iterdir()] == ["n.pt"]

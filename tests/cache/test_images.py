@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from cache.errors import DataError
+from cache.images import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    image_size,
+    normalise,
+    read_image,
+    read_index,
+    resize_image,
+    resize_label,
+)
+
+
+def test_shrinking_averages_so_that_fine_stripes_turn_grey_and_do_not_alias():
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, ::2] = 200
+    small = resize_image(stripes, (4, 4))
+    assert small.shape == (4, 4, 3)
+    assert abs(small.astype(int) - 100).max() <= 4
+
+
+def test_a_shrunk_label_takes_the_value_under_each_new_centre():
+    label = np.random.default_rng(0).integers(0, 256, (360, 480), dtype=np.uint8)
+    np.testing.assert_array_equal(resize_label(label, (45, 60)), label[4::8, 4::8])
+
+
+def test_the_grid_of_a_resized_label_is_the_grid_of_the_resized_image():
+    """A bright half stays over its label on odd sizes, to half a pixel of the edge."""
+    label = np.zeros((37, 51), np.uint8)
+    label[:, 26:] = 1
+    image = np.repeat(label[..., None] * 255, 3, axis=-1)
+    small_image, small_label = resize_image(image, (11, 17)), resize_label(label, (11, 17))
+    assert (abs(small_image[..., 0] / 255.0 - small_label) <= 0.5).all()
+
+
+def test_resizing_to_the_own_size_changes_nothing():
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(resize_image(image, (5, 7)), image)
+    np.testing.assert_array_equal(resize_label(image[..., 0], (5, 7)), image[..., 0])
+
+
+def test_normalised_pixels_are_by_hand():
+    pixels = np.array([[[0, 128, 255]]], np.uint8)
+    expected = [(v / 255 - m) / s for v, m, s in zip((0, 128, 255), IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    assert normalise(pixels).dtype == np.float32
+    np.testing.assert_allclose(normalise(pixels)[0, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])
+def test_any_picture_is_read_as_rgb(tmp_path, mode):
+    Image.new(mode, (4, 3)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").shape == (3, 4, 3)
+    assert image_size(tmp_path / "a.png") == (3, 4)
+
+
+def test_a_16_bit_mask_keeps_its_values(tmp_path):
+    Image.fromarray(np.array([[7, 300]], np.uint16)).save(tmp_path / "a.png")
+    assert read_index(tmp_path / "a.png").tolist() == [[7, 300]]
+
+
+@pytest.mark.parametrize("read", [read_image, read_index, image_size])
+def test_what_is_no_image_is_named(tmp_path, read):
+    (tmp_path / "a.png").write_text("hello")
+    with pytest.raises(DataError, match=r"cannot read the image .*a.png: cannot identify"):
+        read(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"b.png: it does not exist; restore the file"):
+        read(tmp_path / "b.png")

@@ -1,0 +1,14 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """One private Ray for all quick tests: it takes seconds to start. Executors leave a Ray they find running.
+
+    Its 8 CPUs are bookkeeping, so that executors of several tests fit in at once.
+    """
+    from nas.runs.ray_cluster import connect, ray
+
+    connect("local", cpus=8)
+    yield ray
+    ray.shutdown()

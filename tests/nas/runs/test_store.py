@@ -1,0 +1,259 @@
+"""The run directory: what is recorded stays recorded, whatever ends the process; damage and strangers are refused."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.runs.errors import RunError
+from nas.runs.store import RunStore, read_config, read_trials
+from nas.runs.trial import Trial
+from searchspace.genotype import Block, Choice, Genotype
+
+SKIP, CONCAT = Choice("skip"), Choice("concat")
+CELL = Genotype((Block(("past.dec", "cur.layer2"), (SKIP, SKIP), CONCAT),))
+SETTINGS = {"seed": 0, "strategy": "ppo", "candidate": {"epochs": 20, "learning_rate": 8e-3}}
+CONFIG = SETTINGS | {"machine": {"data_root": Path("/data/camvid"), "workers": 2}, "scale_range": (0.5, 2.0)}
+
+
+def sampled(number):
+    metrics = {"miou": 0.4, "loss": 0.1 + number}
+    return Trial(number=number, genotype=CELL, status="finished", reward=0.5, metrics=metrics, seed=7, seconds=1.5)
+
+
+FIXED = Trial(fixed_point="per_frame", status="finished", reward=0.61)
+FAILED = Trial(number=2, genotype=CELL, status="failed", error="ValueError: Übergröße\u2028 of a frame")
+
+
+def opened(directory, identity=SETTINGS, config=CONFIG):
+    return RunStore.open(directory, identity=identity, config=config)
+
+
+def filled(directory, *trials):
+    with opened(directory) as store:
+        for trial in trials:
+            store.append(trial)
+    return directory / "trials.jsonl"
+
+
+def test_trials_come_back_as_they_were_in_the_order_of_appending(tmp_path):
+    run = tmp_path / "deep" / "run"
+    trials = [FIXED, sampled(1), FAILED, sampled(0)]
+    log = filled(run, *trials)
+    with opened(run) as store:
+        assert list(store.trials) == trials
+        store.append(sampled(3))
+    assert read_trials(run) == [*trials, sampled(3)]
+    assert [json.loads(line)["number"] for line in log.read_text().splitlines()] == [None, 1, 2, 0, 3]
+
+
+def test_a_trial_is_not_logged_twice_nor_with_a_number_that_is_none(tmp_path):
+    log = filled(tmp_path, sampled(0), FIXED)
+    with opened(tmp_path) as store:
+        for trial in (sampled(0), replace(FIXED, reward=0.1)):
+            with pytest.raises(ValueError, match="already"):
+                store.append(trial)
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            store.append(replace(sampled(1), metrics={"loss": float("nan")}))
+    assert len(log.read_text().splitlines()) == 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_a_log_cut_inside_its_last_line_loses_only_that_line(tmp_path_factory, data):
+    run = tmp_path_factory.mktemp("run")
+    log = filled(run, FIXED, FAILED, sampled(3))
+    whole = log.read_bytes()
+    last = whole[:-1].rfind(b"\n") + 1
+    log.write_bytes(whole[: data.draw(st.integers(last, len(whole) - 1))])
+    assert read_trials(run) == [FIXED, FAILED]
+    with opened(run) as store:
+        assert list(store.trials) == [FIXED, FAILED]
+        assert log.read_bytes() == whole[:last]
+        store.append(sampled(3))
+    assert log.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"schema": 1, "number": 1, "sta',
+        b"",
+        b"\0\0\0\0",
+        b"\xff\xfe",
+        b"[]",
+        b'{"schema": 99}',
+        b"[" * 100_000,
+        pytest.param(json.dumps(sampled(0).to_json()).encode(), id="a second trial 0"),
+        pytest.param(json.dumps(sampled(1).to_json() | {"colour": 1}).encode(), id="a field too many"),
+    ],
+)
+def test_damage_before_the_last_line_is_refused_with_its_place_and_left_alone(tmp_path, line):
+    log = filled(tmp_path, sampled(0), sampled(1), sampled(2))
+    lines = log.read_bytes().split(b"\n")
+    log.write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    damaged = log.read_bytes()
+    for read in (lambda: read_trials(tmp_path), opened(tmp_path).__enter__):
+        with pytest.raises(RunError, match=r"trials\.jsonl, line 2 is .*restore the file"):
+            read()
+    assert log.read_bytes() == damaged
+
+
+def test_other_settings_are_refused_with_each_difference_and_the_ways_out(tmp_path):
+    filled(tmp_path, sampled(0))
+    saved = (tmp_path / "config.yaml").read_bytes()
+    other = {"seed": 0, "strategy": "random", "candidate": {"epochs": 10, "learning_rate": 8e-3, "added": True}}
+    with pytest.raises(RunError) as caught, opened(tmp_path, identity=other, config=other):
+        pass
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"{tmp_path} holds a run that differs from this one:"
+    assert lines[1:-1] == [
+        "  strategy: ppo in the run, random now",
+        "  candidate.epochs: 20 in the run, 10 now",
+        "  candidate.added: absent in the run, True now",
+    ]
+    assert "--run" in lines[-1]
+    assert "--fork" in lines[-1]
+    assert (tmp_path / "config.yaml").read_bytes() == saved
+
+
+def test_settings_outside_the_identity_may_differ_and_the_first_ones_stay(tmp_path):
+    filled(tmp_path)
+    with opened(tmp_path, config=CONFIG | {"machine": {"workers": 8}}):
+        pass
+    expected = {"machine": {"data_root": "/data/camvid", "workers": 2}, "scale_range": [0.5, 2.0]}
+    assert read_config(tmp_path) == SETTINGS | expected
+
+
+text = st.text(st.characters(exclude_categories=["Cs", "Cc"]))
+values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), text, st.builds(Path, text))
+leaves = st.one_of(values, st.lists(values).map(tuple))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(text, st.one_of(leaves, st.dictionaries(text, leaves))))
+def test_any_settings_equal_themselves_after_a_stay_on_disk(tmp_path_factory, tree):
+    run = tmp_path_factory.mktemp("run")
+    for _ in range(2):
+        with opened(run, identity=tree, config=tree):
+            pass
+
+
+def test_inputs_known_later_are_kept_and_compared(tmp_path):
+    with opened(tmp_path) as store:
+        store.bind("features", "3fe0")
+        store.bind("windows", 42)
+        store.bind("features", "3fe0")
+    with opened(tmp_path) as store, pytest.raises(RunError, match=r"features: 3fe0 in the run, 99aa now\n.*--fork"):
+        store.bind("features", "99aa")
+    assert (tmp_path / "inputs.yaml").read_text() == "features: 3fe0\nwindows: 42\n"
+
+
+def test_what_is_no_run_is_not_read(tmp_path):
+    for read in (read_trials, read_config):
+        with pytest.raises(RunError, match=r"there is no run in .*nowhere"):
+            read(tmp_path / "nowhere")
+    filled(tmp_path)
+    assert read_trials(tmp_path) == []
+
+
+def test_a_directory_that_cannot_hold_a_run_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"no run can be written to .*--run"), opened(tmp_path / "file" / "run"):
+        pass
+    filled(tmp_path / "run", sampled(0))
+    (tmp_path / "run" / "config.yaml").unlink()
+    with pytest.raises(RunError, match=r"has trials but no config\.yaml"), opened(tmp_path / "run"):
+        pass
+    (tmp_path / "run" / "config.yaml").write_text("seed: [")
+    with pytest.raises(RunError, match=r"config\.yaml is damaged"), opened(tmp_path / "run"):
+        pass
+
+
+APPEND_FOR_EVER = """
+import itertools, sys
+from pathlib import Path
+from nas.runs.store import RunStore
+from nas.runs.trial import Trial
+with RunStore.open(Path(sys.argv[1]), identity={}, config={}) as store:
+    for number in itertools.count(len(store.trials)):
+        store.append(Trial(number=number, status="failed", error="some reason " * 50))
+        print(number, flush=True)
+"""
+
+
+def start_appending(run):
+    return subprocess.Popen([sys.executable, "-c", APPEND_FOR_EVER, run], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_second_writer_is_refused_while_the_first_lives_and_readers_are_not(tmp_path):
+    with start_appending(tmp_path) as first:
+        first.stdout.readline()
+        try:
+            with pytest.raises(RunError, match="another search is writing to"), opened(tmp_path, {}, {}):
+                pass
+            assert len(read_trials(tmp_path)) >= 1
+        finally:
+            first.kill()
+    with opened(tmp_path, {}, {}) as store:
+        assert len(store.trials) >= 1
+
+
+def test_after_kill_9_every_acknowledged_trial_is_there_once(tmp_path):
+    acknowledged = 0
+    for _ in range(3):
+        with start_appending(tmp_path) as writer:
+            assert int(writer.stdout.readline()) >= acknowledged
+            time.sleep(0.2)
+            writer.kill()
+            acknowledged = int(writer.stdout.read().split("\n")[-2]) + 1
+        numbers = [trial.number for trial in read_trials(tmp_path)]
+        assert numbers == list(range(len(numbers)))
+        assert acknowledged <= len(numbers) <= acknowledged + 1  # the last may be on disk and not yet acknowledged
+
+
+def fill_a_small_disk(run, pipe):
+    with opened(run) as store:
+        store.append(sampled(0))
+        size = (run / "trials.jsonl").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+        try:
+            store.append(sampled(1))
+        except OSError as error:
+            pipe.send((type(error).__name__, (run / "trials.jsonl").stat().st_size == size, len(store.trials)))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        store.append(sampled(2))
+
+
+def test_a_full_disk_is_told_and_leaves_the_log_as_it_was(tmp_path):
+    here, there = get_context("fork").Pipe()
+    process = get_context("fork").Process(target=fill_a_small_disk, args=(tmp_path, there))
+    process.start()
+    process.join(30)
+    assert here.recv() == ("OSError", True, 1)
+    assert process.exitcode == 0
+    assert [trial.number for trial in read_trials(tmp_path)] == [0, 2]
+
+
+def test_control_c_while_a_trial_is_written_leaves_no_half_of_it(tmp_path, monkeypatch):
+    log = filled(tmp_path, sampled(0))
+    whole = log.read_bytes()
+
+    def interrupt(descriptor):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with opened(tmp_path) as store:
+        monkeypatch.setattr(os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.append(sampled(1))
+    assert log.read_bytes() == whole
