@@ -1,34 +1,16 @@
 """`python -m nas.plot`: pictures of a run, and their numbers."""
 
-import csv
-import io
 import logging
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cache.atomic import write_text
-from nas.reporting.sampling import (
-    Shares,
-    fixed_points,
-    pareto_front,
-    ranking,
-    reward_curve,
-    sampled,
-    sampled_shares,
-    with_cost,
-)
 from nas.runs.command_line import run_command
 from nas.runs.config import SearchConfig
-from nas.runs.config_files import CONFIG_FILE, from_mapping, read_mapping
-from nas.runs.errors import RunError
-from nas.runs.store import read_trials
-from nas.runs.trial import Trial
+from nas.runs.config_files import from_mapping
+from nas.runs.store import read_config, read_trials
 from searchspace.space import Space
 
 log = logging.getLogger(__name__)
-
-DRAWN = 3  # cells in the picture of the best ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,91 +23,11 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Draw what `arguments.run` holds so far. Raises RunError if that is no run or holds nothing to draw."""
-    source = arguments.run / CONFIG_FILE
-    if not source.exists():
-        raise RunError(f"{arguments.run} is not the directory of a run: it holds no {CONFIG_FILE}")
-    config = from_mapping(SearchConfig, read_mapping(source), str(source)).space
-    for path in make_plots(arguments.run, read_trials(arguments.run), Space.load(config.space, config.blocks)):
+    from nas.reporting.plots import make_plots  # loads matplotlib, which --help need not wait for
+
+    settings = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run)).space
+    for path in make_plots(arguments.run, read_trials(arguments.run), Space.load(settings.space, settings.blocks)):
         log.info("%s", path)
-
-
-def make_plots(run: Path, trials: Sequence[Trial], space: Space) -> list[Path]:
-    """Draw all that the trials allow into `run`/plots.
-
-    Args:
-        run: the run's directory.
-        trials: its log, in any order and however short.
-        space: that it samples from.
-
-    Returns:
-        The files written; the PNG ones are in the order in which a report shows them.
-
-    Raises:
-        RunError: no trial has been sampled, so that there is nothing to draw.
-    """
-    from nas.reporting import cell_drawing, figures  # load matplotlib, which --help need not wait for
-
-    if not sampled(trials):
-        raise RunError(f"{run} holds no sampled trial yet, so there is nothing to draw; run nas.search on it first")
-    folder, fixed, best = run / "plots", fixed_points(trials), ranking(trials)
-    panels = [sampled_shares(trials, kind, space) for kind in ("operation", "aggregation", "input")]
-    drawn = {"sampling": figures.samples(panels)}
-    numbers = {"sampling": _shares_rows(panels)}
-    if best:
-        drawn = {"rewards": figures.rewards(reward_curve(trials), fixed)} | drawn
-        titled = [(f"{rank}. {t.name}, reward {t.reward:.4f}", t.genotype) for rank, t in enumerate(best[:DRAWN], 1)]
-        drawn["cells"] = cell_drawing.cells([(title, cell) for title, cell in titled if cell is not None])
-        numbers |= {"rewards": _reward_rows(trials), "cells": _cell_rows(best[:DRAWN])}
-    else:
-        log.warning("no trial of %s has a reward: only what was sampled is drawn", run)
-    costs = [cost for cost in figures.COSTS if with_cost(trials, cost)]
-    if costs:
-        fronts = {cost: pareto_front(trials, cost) for cost in costs}
-        drawn["pareto"] = figures.pareto({cost: with_cost(trials, cost) for cost in costs}, fronts, fixed)
-        numbers["pareto"] = _pareto_rows(best, fronts)
-    written = [path for name, figure in drawn.items() for path in figures.save(figure, folder / name)]
-    for name, rows in numbers.items():
-        _write_csv(folder / f"{name}.csv", rows)
-    return written + [folder / f"{name}.csv" for name in numbers]
-
-
-def _reward_rows(trials: Sequence[Trial]) -> Iterable[Sequence[object]]:
-    yield "trial", "status", "repeat_of", "reward", "best_so_far", "moving_mean"
-    curve = reward_curve(trials)
-    along = {t.number: (best, mean) for t, best, mean in zip(curve.trials, curve.best, curve.mean, strict=True)}
-    for trial in [*sampled(trials), *fixed_points(trials)]:
-        name = trial.fixed_point or trial.number
-        yield name, trial.status, trial.repeat_of, trial.reward, *along.get(trial.number, ())
-
-
-def _shares_rows(panels: Sequence[Shares]) -> Iterable[Sequence[object]]:
-    yield "kind", "choice", "first_trial", "last_trial", "share", "share_if_uniform"
-    for panel in panels:
-        whole = (panel.windows[0][0], panel.windows[-1][1])
-        for label, values in panel.shares.items():
-            for window, value in zip((*panel.windows, whole), (*values, panel.overall[label]), strict=True):
-                yield panel.kind, label, *window, value, panel.expected[label]
-
-
-def _pareto_rows(cells: Sequence[Trial], fronts: Mapping[str, Sequence[Trial]]) -> Iterable[Sequence[object]]:
-    yield "trial", "status", "reward", *fronts, *(f"on_front_of_{cost}" for cost in fronts)
-    for trial in cells:
-        costs = [trial.cost.get(cost) for cost in fronts]
-        yield trial.number, trial.status, trial.reward, *costs, *(int(trial in front) for front in fronts.values())
-
-
-def _cell_rows(cells: Sequence[Trial]) -> Iterable[Sequence[object]]:
-    yield "rank", "trial", "reward", "block", "input0", "operation0", "input1", "operation1", "aggregation"
-    for rank, trial in enumerate(cells, start=1):
-        for index, block in enumerate(trial.genotype.blocks if trial.genotype else ()):
-            pairs = [part for pair in block.pairs for part in pair]
-            yield rank, trial.number, trial.reward, index, *pairs, block.aggregation
-
-
-def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ class AffineSampling(nn.Module):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         height, width = size = (x1.shape[-2], x1.shape[-1])
-        with torch.autocast(x1.device.type, enabled=False):  # half precision would move points by tenths of a pixel
-            theta = self.affine(x2.mean(dim=(2, 3)).to(self.affine.weight.dtype)).view(-1, 2, 3)
+        pooled = x2.mean(dim=(2, 3)).to(self.affine.weight.dtype)
+        # As a sum, because a linear layer under autocast would move points by tenths of a pixel.
+        theta = ((self.affine.weight * pooled.unsqueeze(1)).sum(2) + self.affine.bias).view(-1, 2, 3)
         grid = F.affine_grid(theta, [len(x1), 1, height, width], align_corners=False)
         x, y = (grid[..., i].add(1).mul(n / 2).sub(0.5).clamp(0, n - 1) for i, n in enumerate((width, height)))
         return weighted_pixels(x1, *bilinear(y, x, size)).permute(0, 3, 1, 2)

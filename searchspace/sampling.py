@@ -18,18 +18,19 @@ def weighted_pixels(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     Args:
         x: (N, C, h, w), best in channels-last format.
         index: int64 (N, ..., K), row * w + column of a pixel of the same image.
-        weight: (N, ..., K), float32 or wider; sums are accumulated in its type.
+        weight: (N, ..., K); sums are accumulated in the wider of its and the map's type.
 
     Returns:
         (N, ..., C), of the type of `x`.
     """
     (n, c, height, width), shape = x.shape, index.shape[:-1]
-    table = x.permute(0, 2, 3, 1).reshape(-1, c).to(weight.dtype)
+    dtype = torch.promote_types(x.dtype, weight.dtype)
+    table = x.permute(0, 2, 3, 1).reshape(-1, c).to(dtype)
     first = torch.arange(n, device=x.device).view(-1, *[1] * (index.dim() - 1)) * (height * width)
-    index, weight = (index + first).flatten(0, -2), weight.flatten(0, -2)
+    index, weight = (index + first).flatten(0, -2), weight.flatten(0, -2).to(dtype)
     sums = F.embedding_bag(index, table.detach(), mode="sum", per_sample_weights=weight)
-    sums = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
-    return sums.view(*shape, c).to(x.dtype)
+    out: Tensor = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
+    return out.view(*shape, c).to(x.dtype)
 
 
 def bilinear(y: Tensor, x: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from nas.reporting.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, short
 from searchspace.genotype import INPUTS, Genotype
 from searchspace.graph import OUTPUT, Layout, Point, layout, to_networkx
 
-WIDE, HIGH = 2.5, 0.95  # inches between the centres of two layers and of two rows
+WIDE, HIGH = 2.8, 0.95  # inches between the centres of two layers and of two rows
 CARD_WIDTH, CARD_HEIGHT = 0.66, 0.74  # of these
 PORTS: Final = (0.02, -0.23)  # heights at which a block's first and second input arrive
 COLOURS: Final = dict(zip(INPUTS, (PURPLE, BLUE, GREEN, ORANGE, RED), strict=True))
@@ -56,10 +56,16 @@ def _draw(axes: Axes, genotype: Genotype, placed: Layout) -> None:
         x, y = placed.positions[f"block{index}"]
         _card(axes, (x, y), "#EEF4F8", CARD_HEIGHT)
         title = f"{index}: {short(str(block.aggregation))}"
-        axes.text(x, y + 0.24, title, ha="center", va="center", fontsize=9, fontweight="bold")
+        axes.text(x, y + 0.24, title, ha="center", va="center", fontsize=_size(title), fontweight="bold")
         for height, operation in zip(PORTS, block.operations, strict=True):
             left = x - CARD_WIDTH / 2 + 0.03
-            axes.text(left, y + height, short(str(operation)), ha="left", va="center", fontsize=8.5)
+            caption = short(str(operation))
+            axes.text(left, y + height, caption, ha="left", va="center", fontsize=_size(caption))
+
+
+def _size(caption: str) -> float:
+    """Points in which a caption fits into a card."""
+    return 9 * min(1, 25 / len(caption))
 
 
 def _card(axes: Axes, centre: Point, colour: str, height: float) -> None:

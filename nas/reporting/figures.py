@@ -75,7 +75,7 @@ def samples(panels: Sequence[Shares]) -> Figure:
     for axes, shares in zip(figure.subplots(len(panels), sharex=True, squeeze=False).flat, panels, strict=True):
         middles = [(first + last) / 2 for first, last in shares.windows]
         for place, (label, values) in enumerate(shares.shares.items()):
-            colour, marker = LINES[place % len(LINES)], MARKERS[place % len(MARKERS)]
+            colour, marker = LINES[place % len(LINES)], MARKERS[(place + place // len(LINES)) % len(MARKERS)]
             named = f"{shares.overall[label]:.0%} ({shares.expected[label]:.0%})  {short(label)}"
             axes.plot(middles, values, color=colour, marker=marker, markersize=4, linewidth=1.6, label=named)
         for level in set(shares.expected.values()):
@@ -131,7 +131,7 @@ def _scatter(axes: Axes, trials: Sequence[Trial], x: Sequence[float]) -> None:
             name, face, edge, marker = OUTCOMES[outcome]
             label = f"{name} ({len(points)})"
             xs, ys = zip(*points, strict=True)
-            axes.scatter(xs, ys, size, face, marker, edgecolors=edge, alpha=0.7, label=label)
+            axes.scatter(xs, ys, s=size, c=face, marker=marker, edgecolors=edge, alpha=0.7, label=label)
 
 
 def short(label: str) -> str:

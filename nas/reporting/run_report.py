@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from cache.atomic import write_text
-from nas.plot import make_plots
+from nas.reporting.plots import make_plots
 from nas.reporting.progress import duration
 from nas.reporting.tables import best_cells, outcomes, report
 from nas.runs.config import SearchConfig

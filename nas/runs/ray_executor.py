@@ -41,9 +41,9 @@ class _Slot(Generic[J]):
 
     @property
     def ready(self) -> bool:
-        return self.actor is not None and bool(self.worker)
+        return bool(self.worker)
 
-    def await_(self, call: Any, limit: float) -> None:  # noqa: ANN401 (Ray's references have no type of use here)
+    def expect(self, call: Any, limit: float) -> None:  # noqa: ANN401 (Ray's references have no type of use here)
         self.call, self.since, self.limit = call, time.monotonic(), limit
 
     def failed(self, task: _Task[J], error: str) -> Result[J, Any]:
@@ -142,12 +142,12 @@ class RayExecutor(Generic[J, V]):
         idle = [slot for slot in self._slots if slot.ready and slot.task is None]
         for slot in idle[: len(self._waiting)]:
             slot.task = self._waiting.popleft()
-            slot.await_(slot.actor.run.remote(slot.task.job), self._timeout)
+            slot.expect(slot.actor.run.remote(slot.task.job), self._timeout)
         starting = sum(slot.actor is not None and not slot.ready for slot in self._slots)
         empty = [slot for slot in self._slots if slot.actor is None]
         for slot in empty[: max(0, len(self._waiting) - starting)]:
             slot.actor = self._actor_class.remote(self._make_work, self._threads)
-            slot.await_(slot.actor.prepare.remote(), START_LIMIT)
+            slot.expect(slot.actor.prepare.remote(), START_LIMIT)
 
     def _advance(self, slot: _Slot[J]) -> Result[J, V] | None:
         """Take the answer to a slot's call; return a job's result if that was one."""

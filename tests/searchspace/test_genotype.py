@@ -10,13 +10,14 @@ from networkx.algorithms.isomorphism import categorical_node_match
 
 from searchspace.choices import Choice
 from searchspace.errors import SpaceError
-from searchspace.genotype import INPUTS, MAX_BLOCKS, SYMMETRIC, Block, Genotype
+from searchspace.genotype import INPUTS, MAX_BLOCKS, Block, Genotype
 from searchspace.space import Space
 
 SKIP = Choice("skip")
 POOL = Choice("global_pool")
 CONCAT = Choice("concat")
 GATE = Choice("attention_gate")
+SYMMETRIC = ("weighted_sum", "concat", "conv3d")  # said here again: the reference must not follow the code
 
 
 def block(first, second, aggregation=CONCAT, operations=(SKIP, SKIP)):
@@ -46,7 +47,8 @@ def computation(genotype):
 
 
 def isomorphic(one, two):
-    return nx.is_isomorphic(one, two, node_match=categorical_node_match("label", None))
+    labels = [sorted(label for _, label in graph.nodes(data="label")) for graph in (one, two)]
+    return labels[0] == labels[1] and nx.is_isomorphic(one, two, node_match=categorical_node_match("label", None))
 
 
 def same_graph(one, two):
@@ -98,7 +100,7 @@ def test_the_key_ignores_the_order_of_blocks_and_of_symmetric_pairs(genotype, da
     assert Genotype(tuple(blocks)).key == genotype.key
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 @given(genotypes(fewest=2), st.data())
 def test_one_changed_token_keeps_the_key_exactly_if_the_graph_stays(genotype, data):
     space = Space.load("paper", blocks=len(genotype.blocks))

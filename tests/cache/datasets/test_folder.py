@@ -90,7 +90,7 @@ def test_a_mask_without_image_a_name_without_number_and_a_number_twice_are_refus
         Folder(root).frames("train")
     lonely.unlink()
     nameless = put(root / "train/walk/images/cover.png", picture())
-    with pytest.raises(DataError, match="cover.png does not end in a number"):
+    with pytest.raises(DataError, match=r"cover\.png does not end in a number"):
         Folder(root).frames("train")
     nameless.rename(root / "train/walk/images/cam3_9.png")
     with pytest.raises(DataError, match="have the same frame number 9"):

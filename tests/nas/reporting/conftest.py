@@ -39,7 +39,12 @@ def made_up_run(count, *, seed=0, fixed_points=("per_frame",)):
             }
         trials.append(Trial(number=number, genotype=genotype, seconds=float(20 + 30 * rng.random()), **common))
         first.setdefault(genotype.key, trials[-1])
-    floor = {"status": "finished", "reward": 0.553, "cost": {"parameters": 6_347.0, "macs": 17_000_000.0}, "seconds": 9.0}
+    floor = {
+        "status": "finished",
+        "reward": 0.553,
+        "cost": {"parameters": 6_347.0, "macs": 17_000_000.0},
+        "seconds": 9.0,
+    }
     scores = {"metrics": {"miou": 0.49, "fwiou": 0.66, "mean_accuracy": 0.55, "loss": 0.8}}
     return [Trial(fixed_point=name, **floor, **scores) for name in fixed_points] + trials
 

@@ -1,4 +1,3 @@
-import pytest
 
 from nas.runs.errors import RunError
 from nas.runs.failures import FailureGuard

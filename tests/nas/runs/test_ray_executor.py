@@ -39,17 +39,12 @@ def make_work():
     return work
 
 
-@pytest.fixture
-def open_executor(ray_session):
-    opened = []
-
-    def open_(make=make_work, **settings):
-        opened.append(RayExecutor(make, **{"workers": 1, "timeout": 60} | settings))
-        return opened[-1]
-
-    yield open_
-    for executor in opened:
-        executor.close()
+@pytest.fixture(scope="module")
+def executor(ray_session):
+    """One worker, for all tests that leave it idle: workers take seconds to start."""
+    executor = RayExecutor(make_work, workers=1, timeout=60)
+    yield executor
+    executor.close()
 
 
 def finish(executor, *jobs):
@@ -62,36 +57,22 @@ def finish(executor, *jobs):
     return results
 
 
-def test_a_hanging_job_is_given_up_without_disturbing_the_others(open_executor):
-    executor = open_executor(workers=2, timeout=1.0)  # less than a worker takes to start: that does not count
-    results = finish(executor, 1000.0, 0.2)
-    assert results[0.2].error is None
-    assert (results[1000.0].value, results[1000.0].error) == (None, "timeout: no result after 1 s")
-    assert 1 <= results[1000.0].seconds < 10
-    assert results[1000.0].worker != results[0.2].worker
-    again = finish(executor, 0.1, 0.2)  # a fresh worker took the place of the killed one
-    assert {again[0.1].error, again[0.2].error} == {None}
-
-
-def test_a_worker_that_never_gets_ready_is_given_up(open_executor, monkeypatch):
-    def make_never():
-        time.sleep(1000)
-
-    monkeypatch.setattr("nas.runs.ray_executor.START_LIMIT", 1.0)
-    assert finish(open_executor(make_never), "any")["any"].error == "timeout: no worker was ready after 1 s"
-
-
-def test_a_job_is_tried_again_when_its_worker_dies_once(open_executor, tmp_path, caplog):
+def test_a_job_is_tried_again_when_its_worker_dies_once(executor, tmp_path, caplog):
     job = tmp_path / "tried"
-    result = finish(open_executor(), job)[job]
+    result = finish(executor, job)[job]
     assert (result.error, job.exists()) == (None, True)
     assert "is replaced: crash: the worker died" in caplog.text
 
 
+def test_a_value_that_cannot_travel_is_an_error_of_its_job_alone(executor):
+    assert finish(executor, "lock")["lock"].error == "TypeError: cannot pickle '_thread.lock' object"
+    after = finish(executor, 0.0)[0.0]
+    assert after.value == int(after.worker.rpartition(":")[2])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("job", "reason"), [("die", "ActorDiedError"), ("exit", "exit code 5")])
-def test_a_job_that_kills_two_workers_has_crashed_and_the_next_goes_on(open_executor, job, reason):
-    executor = open_executor()
+def test_a_job_that_kills_two_workers_has_crashed_and_the_next_goes_on(executor, job, reason):
     result = finish(executor, job)[job]
     assert result.value is None
     assert result.error.startswith("crash: the worker died; ")
@@ -100,16 +81,36 @@ def test_a_job_that_kills_two_workers_has_crashed_and_the_next_goes_on(open_exec
     assert finish(executor, 0.1)[0.1].error is None
 
 
-def test_a_value_that_cannot_travel_is_an_error_of_its_job_alone(open_executor):
-    executor = open_executor()
-    assert finish(executor, "lock")["lock"].error == "TypeError: cannot pickle '_thread.lock' object"
-    first = finish(executor, 0.0)[0.0]
-    assert first.value == int(first.worker.rpartition(":")[2])
+def test_a_hanging_job_is_given_up_without_disturbing_the_others(ray_session):
+    executor = RayExecutor(make_work, workers=2, timeout=1.5)  # about what a worker takes to start: that is not counted
+    results = finish(executor, 1000.0, 0.2)
+    assert results[0.2].error is None
+    assert (results[1000.0].value, results[1000.0].error) == (None, "timeout: no result after 1.5 s")
+    assert 1.5 <= results[1000.0].seconds < 10
+    assert results[1000.0].worker != results[0.2].worker
+    again = finish(executor, 0.1, 0.2)  # the other worker does one; a fresh one takes the place of the killed
+    assert {again[0.1].error, again[0.2].error} == {None}
+    executor.close()
+    assert ray_session.is_initialized()  # it was there before
 
 
-def test_closing_leaves_a_ray_that_was_there_before(open_executor, ray_session):
-    open_executor().close()
-    assert ray_session.is_initialized()
+@pytest.mark.slow
+def test_a_job_for_which_no_worker_survives_its_start_has_crashed(ray_session):
+    executor = RayExecutor(lambda: os._exit(7), workers=2)
+    results = finish(executor, "a", "b")
+    assert {results["a"].worker, results["b"].worker} == {""}
+    assert all(result.error.startswith("crash: the worker died; ActorDiedError") for result in results.values())
+    executor.close()
+
+
+def test_a_worker_that_never_gets_ready_is_given_up(ray_session, monkeypatch):
+    def make_never():
+        time.sleep(1000)
+
+    monkeypatch.setattr("nas.runs.ray_executor.START_LIMIT", 1.0)
+    executor = RayExecutor(make_never, workers=1)
+    assert finish(executor, "any")["any"].error == "timeout: no worker was ready after 1 s"
+    executor.close()
 
 
 SCRIPT = """

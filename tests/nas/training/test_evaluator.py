@@ -33,7 +33,7 @@ def noise(frames=60):
     arrays["dec"] += 4 * shown[..., None].astype(np.float16)
     label = np.roll(shown, 1, axis=0).astype(np.uint8)
     label[:, 0, 0] = 255
-    return arrays | {"label8": label, "label": label}
+    return arrays | {"label8": label, "label": label.copy()}
 
 
 def make_spec(folder, arrays, **changes):

@@ -1,0 +1,13 @@
+"""What every test shares: few threads, because small tensors gain nothing from more, and no deadlines on slow machines."""
+
+import hypothesis
+import pytest
+import torch
+
+hypothesis.settings.register_profile("dyncell", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("dyncell")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def single_thread():
+    torch.set_num_threads(1)

@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch import nn
+
+from searchspace.layers import BatchNorm, DepthwiseConv, resize
+
+SIZES = [(1, 1), (1, 5), (2, 3), (5, 7), (12, 15), (13, 11)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 3), (5, 2), (5, 6), (7, 4)])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_depthwise_on_subgrids_is_the_dilated_convolution(size, kernel, dilation, memory_format, draw, assert_same):
+    ours = DepthwiseConv(3, kernel, dilation).double()
+    x = draw(2, 3, *size)
+    y = ours(x.contiguous(memory_format=memory_format))
+    plain = nn.functional.conv2d(
+        x, ours.weight, padding=dilation * (kernel // 2), dilation=dilation, groups=ours.in_channels
+    )
+    assert_same(y, plain, [x, ours.weight])
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 3), (5, 6)])
+def test_depthwise_is_the_same_with_and_without_gradients(kernel, dilation, draw):
+    ours, x = DepthwiseConv(3, kernel, dilation).double(), draw(1, 3, 13, 11)
+    with torch.no_grad():
+        without = ours(x)
+    torch.testing.assert_close(ours(x), without)
+
+
+def test_depthwise_agrees_with_explicit_loops(naive, draw, assert_same):
+    ours, x = DepthwiseConv(2, 3, 2).double(), draw(1, 2, 4, 5)
+    assert_same(ours(x), naive.depthwise(x, ours.weight, dilation=2), [x, ours.weight])
+
+
+def test_batch_norm_is_the_usual_one_where_a_channel_has_several_values(draw, assert_same):
+    ours, usual, x = BatchNorm(3).double(), nn.BatchNorm2d(3).double(), draw(1, 3, 1, 2)
+    assert_same(ours(x), usual(x), [x])
+    torch.testing.assert_close(ours.running_var, usual.running_var)
+
+
+def test_batch_norm_of_a_single_value_uses_the_running_statistics_and_leaves_them_alone(draw):
+    norm, x = BatchNorm(2).double(), draw(1, 2, 1, 1)
+    norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
+    norm.running_var.copy_(torch.tensor([4.0, 9.0]))
+    expected = (x.flatten() - torch.tensor([1.0, 2.0])) / torch.tensor([2.0, 3.0])
+    torch.testing.assert_close(norm.train()(x).flatten(), expected, rtol=1e-5, atol=1e-5, check_dtype=False)
+    assert norm.running_mean.tolist() == [1, 2]
+    assert norm.num_batches_tracked == 0
+
+
+def test_resize_takes_a_size_and_leaves_equal_sizes_alone(draw):
+    x = draw(1, 2, 12, 15)
+    assert resize(x, (23, 30)).shape == (1, 2, 23, 30)
+    assert resize(x, (12, 15)) is x
+
+
+def test_resize_is_bilinear_between_pixel_centres():
+    row = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)  # four pixels out of two: centres at -1/4, 1/4, 3/4, 5/4
+    assert resize(row, (1, 4)).flatten().tolist() == [0, 1, 3, 4]
