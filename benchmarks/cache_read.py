@@ -3,13 +3,12 @@
     python -m benchmarks.cache_read [--frames 468] [--size 180 240] [--runs 20]
 
 Opening checks every byte, and the arrays are then ready to use, in pages that all processes share. Copying them as well
-is for a process that wants them in memory of its own, as `fromfile` gives them; that is the fair comparison.
-Both read a file that is in the page cache. Runs alternate, so that both meet the same machine; the best of each, which
-other work on the machine has disturbed least, are compared.
+is for a process that wants them in memory of its own, as `fromfile` gives them; that is the fair comparison. All read a
+file that is in the page cache, on one thread. The ways take turns, so that all meet the same machine, and the best run
+of each, the one that other work has disturbed least, counts.
 """
 
 import argparse
-import logging
 import os
 import platform
 import subprocess
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from tabulate import tabulate
 from torch import Tensor
 
@@ -30,13 +30,13 @@ REFERENCE = "numpy.fromfile"
 
 
 def main() -> None:
-    """Write made-up features, time both ways and print the table."""
+    """Write made-up features, time each way of reading them and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=468, help="468 are CamVid's train and val")
     parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.h5"
         names = [f"frame{i:06}" for i in range(options.frames)]

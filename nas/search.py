@@ -4,7 +4,7 @@ import datetime
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from tyro.conf import arg
 
 from nas.reporting.progress import Progress, outcome
-from nas.runs.command_line import run_command
+from nas.runs.command_line import end_on_sigterm, log_to, run_command
 from nas.runs.config import ComputeConfig, SearchConfig
 from nas.runs.config_files import identity, to_mapping
 from nas.runs.errors import RunError
@@ -58,6 +58,7 @@ def main(arguments: Arguments) -> None:
     # These load torch and matplotlib, for which --help and a bad flag need not wait.
     from baselines.fixed_points import FIXED_POINTS
     from nas.reporting.run_report import write_report
+    from nas.runs.events import Curves
     from nas.strategies.catalog import make_strategy
     from nas.training.compute import resolve
     from nas.training.preparation import prepare
@@ -66,12 +67,14 @@ def main(arguments: Arguments) -> None:
     config = resolved(arguments.config, compute)
     space = Space.load(config.space.space, config.space.blocks)
     with RunStore.open(run_directory(arguments), identity=identity(config), config=to_mapping(config)) as store:
+        log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
-        with closing(make_executor(config, prepared.evaluator)) as executor:
+        with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
+            end_on_sigterm()  # again: starting Ray takes the signal
             evaluate_fixed_points(executor, store, FIXED_POINTS, config)
-            search(make_strategy(config, space), executor, store, config, EarlyStopping())
+            search(make_strategy(config, space), executor, store, config, EarlyStopping(), after_tell=curves.add)
         print(write_report(store.directory, store.trials, config, space, prepared))
 
 
@@ -125,7 +128,12 @@ def evaluate_fixed_points(
 
 
 def search(
-    strategy: Strategy, executor: Executor[Job, Trial], store: RunStore, config: SearchConfig, stopping: EarlyStopping
+    strategy: Strategy,
+    executor: Executor[Job, Trial],
+    store: RunStore,
+    config: SearchConfig,
+    stopping: EarlyStopping,
+    after_tell: Callable[[Trial], None] = lambda trial: None,
 ) -> None:
     """Ask for, evaluate and tell `config.trials` trials; those already in the log are replayed and not trained.
 
@@ -171,6 +179,7 @@ def search(
                 guard.observe(trial)
         strategy.tell(known[told])
         stopping.observe(known[told].halfway_reward)
+        after_tell(known[told])
 
 
 def completed(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial]:

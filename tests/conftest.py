@@ -1,4 +1,4 @@
-"""What every test shares: few threads, because small tensors gain nothing from more, and no deadlines on slow machines."""
+"""What every test shares: one thread, as small tensors gain nothing from more, and no deadlines on slow machines."""
 
 import hypothesis
 import pytest

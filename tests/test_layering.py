@@ -30,9 +30,9 @@ def imported(path, *, top_level_only=False):
 
 def import_graph(**options):
     graph = nx.DiGraph()
-    known = {module_of(path) for path in FILES}
+    known = {module_of(path) for path in FILES} | {"torch"}
     for path in FILES:
-        graph.add_edges_from((module_of(path), name) for name in imported(path, **options) if name in known or name == "torch")
+        graph.add_edges_from((module_of(path), name) for name in imported(path, **options) if name in known)
     return graph
 
 

@@ -37,8 +37,8 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "static network": f"mIoU {100 * prepared.static_facts['miou']:.2f} on the validation list; trained on "
         f"{seen[config.static.train_on]} ({spec.static_checkpoint})",
         "scored on": f"meta-val: the last frame of {len(spec.val_windows)} windows of {config.data.window} frames",
-        "candidates": f"{candidate.epochs} epochs over {len(spec.train_windows)} windows, batch {candidate.batch}, Adam "
-        f"{candidate.learning_rate:g}{', may stop half-way' if candidate.early_stop else ''}",
+        "candidates": f"{candidate.epochs} epochs over {len(spec.train_windows)} windows, batch {candidate.batch}, "
+        f"Adam {candidate.learning_rate:g}{', may stop half-way' if candidate.early_stop else ''}",
         "space": f"{space.name}, {space.blocks} blocks, {space.size:,} token strings",
         "strategy": f"{config.strategy}, seed {config.seed}, look-ahead {config.lookahead}",
         "computed on": f"{compute.device}, {compute.precision}, {compute.threads} threads a worker",

@@ -35,7 +35,7 @@ def run_command(
         main: the command.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_sigterm()
     try:
         if config is None:
             arguments = tyro.cli(kind, prog=f"python -m {module}")
@@ -50,6 +50,18 @@ def run_command(
         print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def end_on_sigterm() -> None:
+    """Treat SIGTERM, which schedulers and `kill` send, as Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def log_to(path: Path) -> None:
+    """Write what the terminal shows to the end of a file, too, with the time."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

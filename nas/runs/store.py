@@ -18,12 +18,13 @@ from typing import Any, Self
 import yaml
 
 from cache.atomic import write_text
+from nas.runs.config_files import CONFIG_FILE, plain, read_mapping
 from nas.runs.errors import RunError
 from nas.runs.trial import Trial
 
 logger = logging.getLogger(__name__)
 
-CONFIG, INPUTS, TRIALS, LOCK = "config.yaml", "inputs.yaml", "trials.jsonl", "run.lock"
+INPUTS, TRIALS, LOCK = "inputs.yaml", "trials.jsonl", "run.lock"
 WAYS_OUT = "Continue with what the run has, name another directory with --run, or start a new run with --fork NAME."
 
 
@@ -49,12 +50,12 @@ class RunStore:
                 crash left unfinished is not damage: it is cut), or the directory cannot be used.
         """
         with _locked(directory):
-            if (directory / CONFIG).exists():
-                _compare(directory, read_config(directory), _plain(identity))
+            if (directory / CONFIG_FILE).exists():
+                _compare(directory, read_config(directory), plain(identity))
             elif (directory / TRIALS).exists():
-                raise RunError(f"{directory} has trials but no {CONFIG}; restore it, or name another with --run")
+                raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
             else:
-                _write_yaml(directory / CONFIG, config)
+                _write_yaml(directory / CONFIG_FILE, config)
             trials, length = _read_log(directory / TRIALS)
             _cut(directory / TRIALS, length)
             yield cls(directory, trials)
@@ -93,7 +94,7 @@ class RunStore:
             RunError: the run was computed from something else.
         """
         path = self.directory / INPUTS
-        bound = _read_yaml(path) if path.exists() else {}
+        bound = read_mapping(path) if path.exists() else {}
         if name in bound:
             _compare(self.directory, bound, {name: value})
         else:
@@ -102,12 +103,12 @@ class RunStore:
 
 def read_config(directory: Path) -> dict[str, Any]:
     """Return the settings a run was created with, nested, as YAML holds them. Raises RunError if there is no run."""
-    path = directory / CONFIG
+    path = directory / CONFIG_FILE
     if not path.is_file():
         raise RunError(
-            f"there is no run in {directory}: it has no {CONFIG}; `python -m nas.search --run DIR` makes one"
+            f"there is no run in {directory}: it has no {CONFIG_FILE}; `python -m nas.search --run DIR` makes one"
         )
-    return _read_yaml(path)
+    return read_mapping(path)
 
 
 def read_trials(directory: Path) -> list[Trial]:
@@ -182,24 +183,5 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (settings)
-    """`value` as YAML gives it back: paths as strings, tuples as lists."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, yaml.safe_dump(_plain(content), sort_keys=False, allow_unicode=True))
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it from a copy") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged (it holds no settings); restore it from a copy")
-    return content
+    write_text(path, yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True))

@@ -60,7 +60,7 @@ class PPO:
     def __init__(self, space: Space, controller: ControllerConfig, config: PPOConfig, seed: int) -> None:
         self.space, self.config, self.seed = space, config, seed
         self.controller = Controller(space.decisions, controller, seed)
-        self.optimizer = torch.optim.Adam(self.controller.parameters(), config.learning_rate)
+        self.optimizer = torch.optim.Adam(self.controller.parameters(), config.learning_rate, fused=True)
         self.baseline = 0.0  # moving average of the rewards told
         self.asked = self.told = 0
         self.pending: deque[tuple[Tensor, Tensor]] = deque()  # tokens and log-probability, oldest first

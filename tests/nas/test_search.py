@@ -60,9 +60,8 @@ class ShuffledExecutor:
         if error:
             return [Result(job=job, value=None, error=error, worker="w", seconds=1.0)]
         reward = int(job.genotype.key, 16) / 16**16
-        trial = Trial(
-            number=job.number, genotype=job.genotype, status="finished", reward=reward, halfway_reward=reward, seed=job.seed
-        )
+        scores = {"reward": reward, "halfway_reward": reward}
+        trial = Trial(number=job.number, genotype=job.genotype, status="finished", seed=job.seed, **scores)
         return [Result(job=job, value=trial, error=None, worker="w", seconds=1.0)]
 
     def close(self):

@@ -174,7 +174,7 @@ def test_a_directory_that_cannot_hold_a_run_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"has trials but no config\.yaml"), opened(tmp_path / "run"):
         pass
     (tmp_path / "run" / "config.yaml").write_text("seed: [")
-    with pytest.raises(RunError, match=r"config\.yaml is damaged"), opened(tmp_path / "run"):
+    with pytest.raises(RunError, match=r"config\.yaml is not YAML"), opened(tmp_path / "run"):
         pass
 
 
