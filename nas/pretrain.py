@@ -7,6 +7,7 @@ from tyro.conf import arg
 
 from nas.runs.command_line import run_command
 from nas.runs.config import PretrainConfig
+from nas.runs.errors import RunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
-    """Train, and say where the checkpoint is."""
+    """Train, and print where the checkpoint is."""
     import torch  # here and not above, so that --help and a bad flag need not wait for it
 
     from cache.datasets.catalog import open_dataset
@@ -31,6 +32,8 @@ def main(arguments: Arguments) -> None:
     from nas.training.static_training import ensure_static
 
     config = arguments.config
+    if config.static.checkpoint is not None:
+        raise RunError(f"--checkpoint {config.static.checkpoint} says what to use instead of training; leave it out here")
     if config.compute.threads:
         torch.set_num_threads(config.compute.threads)
     dataset = open_dataset(config.data.dataset, config.machine.data_root)

@@ -9,7 +9,8 @@ from typing import Final
 from torch import Tensor, nn
 
 from searchspace.deformable import DeformableConv
-from searchspace.layers import ConvNormReLU, DepthwiseConv
+from searchspace.depthwise import DepthwiseConv
+from searchspace.layers import ConvNormReLU
 
 
 class SeparableConv(nn.Sequential):

@@ -1,36 +1,7 @@
-import pytest
 import torch
 from torch import nn
 
-from searchspace.layers import BatchNorm, DepthwiseConv, resize
-
-SIZES = [(1, 1), (1, 5), (2, 3), (5, 7), (12, 15), (13, 11)]
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (3, 3), (5, 2), (5, 6), (7, 4)])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
-def test_depthwise_on_subgrids_is_the_dilated_convolution(size, kernel, dilation, memory_format, draw, assert_same):
-    ours = DepthwiseConv(3, kernel, dilation).double()
-    x = draw(2, 3, *size)
-    y = ours(x.contiguous(memory_format=memory_format))
-    plain = nn.functional.conv2d(
-        x, ours.weight, padding=dilation * (kernel // 2), dilation=dilation, groups=ours.in_channels
-    )
-    assert_same(y, plain, [x, ours.weight])
-
-
-@pytest.mark.parametrize(("kernel", "dilation"), [(3, 3), (5, 6)])
-def test_depthwise_is_the_same_with_and_without_gradients(kernel, dilation, draw):
-    ours, x = DepthwiseConv(3, kernel, dilation).double(), draw(1, 3, 13, 11)
-    with torch.no_grad():
-        without = ours(x)
-    torch.testing.assert_close(ours(x), without)
-
-
-def test_depthwise_agrees_with_explicit_loops(naive, draw, assert_same):
-    ours, x = DepthwiseConv(2, 3, 2).double(), draw(1, 2, 4, 5)
-    assert_same(ours(x), naive.depthwise(x, ours.weight, dilation=2), [x, ours.weight])
+from searchspace.layers import BatchNorm, resize
 
 
 def test_batch_norm_is_the_usual_one_where_a_channel_has_several_values(draw, assert_same):

@@ -17,14 +17,8 @@ from nas.training.pretraining import Pretraining, confusion, upsampled
 
 CPU = Compute(torch.device("cpu"), None)
 SIZE = (32, 48)
-RECIPE = {
-    "optimizer": "adamw",
-    "encoder_rate": 1e-3,
-    "decoder_rate": 1e-3,
-    "batch": 4,
-    "epochs": 3,
-    "validate_every": 1,
-}
+RATES = {"optimizer": "adamw", "encoder_rate": 1e-3, "decoder_rate": 1e-3}
+RECIPE = RATES | {"batch": 4, "epochs": 3, "validate_every": 1}
 
 
 class Halves:
@@ -43,10 +37,6 @@ class Halves:
         return np.broadcast_to(left if frame.number % 2 else ~left, SIZE)
 
 
-class Interrupted(Exception):
-    pass
-
-
 class Stopping(LabelledFrames):
     """Frames whose reading is stopped, as by Ctrl-C, after so many batches."""
 
@@ -55,7 +45,7 @@ class Stopping(LabelledFrames):
     def batch(self, positions, device):
         self.stop_after -= 1
         if self.stop_after < 0:
-            raise Interrupted
+            raise KeyboardInterrupt
         return super().batch(positions, device)
 
 
@@ -77,7 +67,7 @@ def test_a_stopped_training_goes_on_to_the_same_network_bit_for_bit(tmp_path):
     training().run(straight, {})
     train = frames(9, Stopping)
     train.stop_after = 3  # in the middle of the second epoch of two steps each
-    with pytest.raises(Interrupted):
+    with pytest.raises(KeyboardInterrupt):
         training(train).run(resumed, {})
     assert (resumed / "training.pt").exists()
     training().run(resumed, {})
@@ -128,9 +118,8 @@ def test_the_rates_follow_the_poly_schedule():
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_encoder_and_decoder_have_their_own_rates_and_only_kernels_decay(optimizer):
     made = training(optimizer=optimizer, encoder_rate=0.1, decoder_rate=0.2, weight_decay=0.3)
-    setting = {
-        id(p): (group["lr"], group["weight_decay"]) for group in made._optimizer.param_groups for p in group["params"]
-    }
+    groups = made._optimizer.param_groups
+    setting = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     for name, parameter in made._network.named_parameters():
         rate = 0.1 if name.startswith("encoder.") else 0.2
         assert setting.pop(id(parameter)) == (rate, 0.3 if parameter.ndim == 4 else 0.0), name
@@ -147,9 +136,8 @@ def test_the_loss_adds_weighted_auxiliary_heads_to_full_resolution_cross_entropy
     expected = cross_entropy(upsampled(main, SIZE), labels, weights)
     for logits in heads:
         stride = SIZE[0] // logits.shape[-2]
-        expected = expected + 0.3 * cross_entropy(
-            logits, labels[:, stride // 2 :: stride, stride // 2 :: stride], weights
-        )
+        centres = labels[:, stride // 2 :: stride, stride // 2 :: stride]
+        expected = expected + 0.3 * cross_entropy(logits, centres, weights)
     torch.testing.assert_close(made._loss((images, labels)), expected)
 
 
@@ -163,13 +151,9 @@ def test_without_auxiliary_weight_there_are_no_heads():
 @pytest.mark.parametrize("frozen", [True, False])
 def test_frozen_encoder_norms_keep_their_statistics_and_the_decoders_learn_them(tmp_path, frozen):
     made = training(freeze_encoder_norm=frozen, epochs=2)
-    before = {
-        name: value.clone() for name, value in made._network.state_dict().items() if name.endswith("running_mean")
-    }
+    before = {name: value.clone() for name, value in made._network.state_dict().items() if "running_mean" in name}
     made.run(tmp_path, {})
-    after, _ = load_checkpoint(tmp_path / "network.pt")
-    moved = {
-        name for name, value in after.state_dict().items() if name in before and not torch.equal(value, before[name])
-    }
+    after = load_checkpoint(tmp_path / "network.pt")[0].state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert any(name.startswith("encoder.") for name in moved) is not frozen
     assert any(name.startswith("decoder.") for name in moved)

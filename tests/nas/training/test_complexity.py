@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from baselines.per_frame import PerFrame
+from nas.training.complexity import complexity
+from searchspace.cell import DynamicCell
+from searchspace.genotype import Block, Choice, Genotype
+from searchspace.space import Space
+
+C, CLASSES = 64, 11
+SIZES = {"layer2": (32, 23, 30), "layer3": (96, 12, 15), "layer4": (320, 6, 8), "dec": (C, 23, 30)}
+AT_8, AT_16, AT_32 = 23 * 30, 12 * 15, 6 * 8  # pixels at each stride
+CLASSIFIER = 9 * C * CLASSES
+
+
+def test_the_per_frame_network_costs_its_classifier():
+    counted = complexity(PerFrame(C, CLASSES), SIZES)
+    assert counted == {"parameters": CLASSIFIER + CLASSES, "macs": AT_8 * CLASSIFIER}
+
+
+def test_a_cell_costs_what_a_count_by_hand_says():
+    separable, pool = Choice("separable_conv", (("kernel", 5), ("dilation", 6))), Choice("global_pool")
+    blocks = (
+        Block(("past.dec", "cur.layer3"), (separable, pool), Choice("concat")),
+        Block(("past.layer4", "cur.layer4"), (Choice("skip"), Choice("skip")), Choice("conv3d")),
+    )
+    norms = 2 * C * 7  # adapters of two layers, two operations, two aggregations and the reduction of two loose ends
+    weights = {
+        "adapter of layer3": 96 * C,
+        "adapter of layer4": 320 * C,
+        "depthwise": 25 * C,
+        "pointwise": C * C,
+        "pool": C * C,
+        "concat": 2 * C * C,
+        "conv3d": 2 * 9 * C * C,
+        "reduction": 2 * C * C,
+        "classifier": CLASSIFIER,
+    }
+    pixels = {
+        "adapter of layer3": AT_16,
+        "adapter of layer4": 2 * AT_32,
+        "conv3d": AT_32,
+        "pool": 1,
+    }
+    counted = complexity(DynamicCell(Genotype(blocks), C, CLASSES), SIZES)
+    assert counted["parameters"] == sum(weights.values()) + norms + CLASSES
+    assert counted["macs"] == sum(pixels.get(name, AT_8) * weight for name, weight in weights.items())
+
+
+@pytest.mark.parametrize("aggregation", Space.load("paper").aggregations, ids=str)
+@pytest.mark.parametrize("operation", Space.load("paper").operations, ids=str)
+def test_every_operation_and_aggregation_can_be_counted(operation, aggregation):
+    block = Block(("past.dec", "cur.layer2"), (operation, operation), aggregation)
+    cell = DynamicCell(Genotype((block,)), C, CLASSES)
+    assert complexity(cell, SIZES)["macs"] > AT_8 * (32 * C + C * C + CLASSIFIER) - 1
+
+
+def test_counting_leaves_the_head_as_it_was():
+    head = DynamicCell(Genotype((Block(("past.dec",) * 2, (Choice("skip"),) * 2, Choice("concat")),)), C, CLASSES)
+    before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+    complexity(head, SIZES)
+    assert head.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in head.state_dict().items())
