@@ -4,8 +4,8 @@
 
 Opening checks every byte, and the arrays are then ready to use, in pages that all processes share. Copying them as well
 is for a process that wants them in memory of its own, as `fromfile` gives them; that is the fair comparison. All read a
-file that is in the page cache, on one thread. The ways take turns, so that all meet the same machine, and the best run
-of each, the one that other work has disturbed least, counts.
+file that is in the page cache, on one thread, so that nothing waits and CPU time is what a quiet machine's clock would
+show; other work on the machine disturbs it less. The ways take turns and the best run of each counts.
 """
 
 import argparse
@@ -18,12 +18,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from tabulate import tabulate
-from torch import Tensor
 
 from cache.features import FeatureCache
-from cache.sealed import Record
+from cache.sealed import Array, Record
 
 FINGERPRINT = "0" * 64
 REFERENCE = "numpy.fromfile"
@@ -36,7 +34,6 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.h5"
         names = [f"frame{i:06}" for i in range(options.frames)]
@@ -54,7 +51,7 @@ def main() -> None:
     print(f"commit     {_commit()}")
     print(f"reference  {REFERENCE} of the same {gigabytes * 1e3:.0f} MB\n")
     table = [(way, 1e3 * s, gigabytes / s, seconds[REFERENCE] / s) for way, s in seconds.items()]
-    print(tabulate(table, headers=["", "ms", "GB/s", "ratio"], floatfmt=("", ".1f", ".2f", ".2f")))
+    print(tabulate(table, headers=["", "CPU ms", "GB/s", "ratio"], floatfmt=("", ".1f", ".2f", ".2f")))
 
 
 def _records(frames: int, size: tuple[int, int]) -> Iterator[Record]:
@@ -67,18 +64,18 @@ def _records(frames: int, size: tuple[int, int]) -> Iterator[Record]:
         yield features | labels
 
 
-def _copies(cache: FeatureCache) -> list[Tensor]:
-    return [cache.tensor(name).clone() for name in cache.arrays]
+def _copies(cache: FeatureCache) -> list[Array]:
+    return [array.copy() for array in cache.arrays.values()]
 
 
 def _best(ways: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Least seconds of each way; what a way returns is freed within its time."""
+    """Least CPU seconds of each way; what a way returns is freed within its time."""
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(runs):
         for way, work in ways.items():
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            seconds[way].append(time.perf_counter() - start)
+            seconds[way].append(time.process_time() - start)
     return {way: min(spans) for way, spans in seconds.items()}
 
 

@@ -30,7 +30,7 @@ Record = Mapping[str, Array]  # rows (n, ...) of every array of a file
 
 _SEAL: Final = 512  # bytes; HDF5 allows powers of two from here
 _MAGIC: Final = b"dyncell arrays, version 1\n"  # another layout gets another number, and old files are refused
-_CHUNK: Final = 1 << 20  # bytes hashed at a time; they stay in a core's own cache
+_CHUNK: Final = 1 << 24  # bytes hashed at a time, so that Ctrl-C is heard in between
 _NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0
 """MAP_NORESERVE: without it Linux refuses to map a file larger than the memory, as all of it might be written to."""
 
@@ -51,11 +51,12 @@ def map_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, str], dict
         CacheMismatch: it is truncated, damaged or of another version.
     """
     with path.open("rb", buffering=0) as file:  # one open file, so that a replacement in between cannot mix two
-        _check(file, verify=verify)
+        pages = _map(file)
+        if verify and pages[:_SEAL] != _seal(len(pages), _digest(pages)):
+            raise CacheMismatch("its checksum is wrong; some of its bytes have changed since it was written")
         with h5py.File(file, "r") as contents:
             attributes = {name: str(value) for name, value in contents.attrs.items()}
             places = {name: (array.shape, array.dtype, array.id.get_offset()) for name, array in contents.items()}
-        pages = mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE)
     arrays: dict[str, Array] = {
         name: np.ndarray(shape, dtype, buffer=pages, offset=offset) for name, (shape, dtype, offset) in places.items()
     }
@@ -86,7 +87,10 @@ def write_arrays(path: Path, attributes: Mapping[str, str], count: int, records:
             done += _write_rows(file, offsets, record, first, done, count)
         if done != count:
             raise ValueError(f"records must have {count} rows together, but have {done}")
-        _write(file, 0, _seal(metadata.size, _digest(file)))
+        file.flush()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+            seal = _seal(len(pages), _digest(pages))
+        _write(file, 0, seal)
 
 
 class _Metadata(io.RawIOBase):
@@ -167,16 +171,17 @@ def _seal(size: int, digest: bytes) -> bytes:
     return (_MAGIC + struct.pack("<Q", size) + digest).ljust(_SEAL, b"\0")
 
 
-def _digest(file: io.FileIO | io.BufferedRandom) -> bytes:
+def _digest(pages: mmap.mmap) -> bytes:
     """xxh3_128 of everything after the seal."""
-    digest, chunk = xxhash.xxh3_128(), memoryview(bytearray(_CHUNK))
-    file.seek(_SEAL)
-    while count := file.readinto(chunk):
-        digest.update(chunk[:count])
+    digest = xxhash.xxh3_128()
+    with memoryview(pages) as content:
+        for start in range(_SEAL, len(content), _CHUNK):
+            digest.update(content[start : start + _CHUNK])
     return digest.digest()
 
 
-def _check(file: io.FileIO, *, verify: bool) -> None:
+def _map(file: io.FileIO) -> mmap.mmap:
+    """Map a file that has a seal and the size that it states."""
     seal = file.read(_SEAL).ljust(_SEAL, b"\0")
     if not seal.startswith(_MAGIC):
         raise CacheMismatch("it is empty, damaged or written by another version of dyncell")
@@ -184,5 +189,4 @@ def _check(file: io.FileIO, *, verify: bool) -> None:
     size = os.fstat(file.fileno()).st_size
     if size != expected:
         raise CacheMismatch(f"it has {size:,} bytes and should have {expected:,}; it was cut off or overwritten")
-    if verify and seal != _seal(size, _digest(file)):
-        raise CacheMismatch("its checksum is wrong; some of its bytes have changed since it was written")
+    return mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | _NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE)

@@ -33,7 +33,9 @@ def main(arguments: Arguments) -> None:
 
     config = arguments.config
     if config.static.checkpoint is not None:
-        raise RunError(f"--checkpoint {config.static.checkpoint} says what to use instead of training; leave it out here")
+        raise RunError(
+            f"--checkpoint {config.static.checkpoint} says what to use instead of training; leave it out here"
+        )
     if config.compute.threads:
         torch.set_num_threads(config.compute.threads)
     dataset = open_dataset(config.data.dataset, config.machine.data_root)

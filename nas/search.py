@@ -60,6 +60,7 @@ def main(arguments: Arguments) -> None:
     from nas.reporting.run_report import write_report
     from nas.runs.events import Curves
     from nas.strategies.catalog import make_strategy
+    from nas.strategies.ppo import PPO
     from nas.training.compute import resolve
     from nas.training.preparation import prepare
 
@@ -74,7 +75,10 @@ def main(arguments: Arguments) -> None:
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             end_on_sigterm()  # again: starting Ray takes the signal
             evaluate_fixed_points(executor, store, FIXED_POINTS, config)
-            search(make_strategy(config, space), executor, store, config, EarlyStopping(), after_tell=curves.add)
+            strategy = make_strategy(config, space)
+            search(strategy, executor, store, config, EarlyStopping(), after_tell=curves.add)
+        if isinstance(strategy, PPO):
+            strategy.save(store.directory / "controller.pt")
         print(write_report(store.directory, store.trials, config, space, prepared))
 
 
@@ -99,8 +103,6 @@ def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[
     """The executor that the configuration asks for. Raises RunError if it cannot be had."""
     machine = config.machine
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
-        if machine.workers > 1:
-            raise RunError(f"--executor inline has one worker, not {machine.workers}; use --executor ray")
         return InlineExecutor(evaluator.build, threads=config.compute.threads)
     from nas.runs.ray_executor import RayExecutor  # Ray takes a while to import
 

@@ -215,6 +215,8 @@ class MachineConfig:
     def __post_init__(self) -> None:
         _require(self.workers >= 1, "workers must be at least 1", self.workers)
         _require(self.timeout > 0, "timeout must be positive", self.timeout)
+        alone = self.executor != "inline" or self.workers == 1
+        _require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
 
 
 @dataclass(frozen=True, kw_only=True)

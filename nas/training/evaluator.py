@@ -1,7 +1,7 @@
 """Evaluator: trains one head on cached features and scores it. Cells and fixed points take exactly this way."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,10 +58,10 @@ class Evaluator:
         self._spec, self._compute = spec, spec.compute
         cache = FeatureCache.open(spec.cache_path, spec.fingerprint, verify=False)  # verified when the run was prepared
         self._frames = {name: cache.tensor(name) for name in (*INPUTS, "label8", "label")}
-        if self._compute.device.type != "cpu":
-            self._frames = {name: frames.to(self._compute.device) for name, frames in self._frames.items()}
-        self._train = torch.tensor(spec.train_windows, device=self._compute.device)
-        self._val = torch.tensor(spec.val_windows, device=self._compute.device)
+        home = _home(self._frames.values(), spec.compute.device)
+        self._frames = {name: frames.to(home) for name, frames in self._frames.items()}
+        self._train = torch.tensor(spec.train_windows, device=home)
+        self._val = torch.tensor(spec.val_windows, device=home)
         network, _ = load_checkpoint(spec.static_checkpoint, classes=spec.classes)
         self._channels, self._classifier = network.channels, network.classifier.state_dict()
 
@@ -118,14 +118,13 @@ class Evaluator:
             """Sum over the frames after the first, from windows (N, T) of positions."""
             with self._compute.autocast():
                 logits = unroll(head, self._clip(batch))
-            labels = [self._frames["label8"][positions] for positions in batch.unbind(1)[1:]]
+            labels = [self._take("label8", positions) for positions in batch.unbind(1)[1:]]
             return torch.stack(list(map(cross_entropy, logits, labels))).sum()
 
-        def batches(epoch: int) -> Iterator[Tensor]:
-            order = torch.randperm(
-                len(self._train), generator=torch.Generator().manual_seed(stream(seed, "order", epoch))
-            )
-            yield from torch.split(self._train[order.to(self._train.device)], self._spec.candidate.batch)
+        def batches(epoch: int) -> Iterable[Tensor]:
+            generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
+            order = torch.randperm(len(self._train), generator=generator)
+            return torch.split(self._train[order.to(self._train.device)], self._spec.candidate.batch)
 
         head.train()
         loss = fit(loss_of, batches, [optimizer], epochs=epochs, clip_norm=self._spec.candidate.clip_norm)
@@ -141,7 +140,7 @@ class Evaluator:
                 logits = unroll(head, self._clip(batch))[-1].float()
             if not torch.isfinite(logits).all():
                 raise NonFiniteError("a logit on meta-val is infinite or NaN")
-            labels = self._frames["label"][batch[:, -1]]
+            labels = self._take("label", batch[:, -1])
             upsampled = functional.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
             matrix.update(upsampled.argmax(1), labels)
         return matrix
@@ -149,4 +148,16 @@ class Evaluator:
     def _clip(self, windows: Tensor) -> list[Features]:
         """Features of each frame of some windows (N, T) of positions, in the precision of the computation."""
         dtype = self._compute.dtype or torch.float32
-        return [{name: self._frames[name][positions].to(dtype) for name in INPUTS} for positions in windows.unbind(1)]
+        return [{name: self._take(name, positions).to(dtype) for name in INPUTS} for positions in windows.unbind(1)]
+
+    def _take(self, name: str, positions: Tensor) -> Tensor:
+        """Rows of a cached array, on the device of the computation."""
+        return self._frames[name][positions].to(self._compute.device)
+
+
+def _home(frames: Iterable[Tensor], device: torch.device) -> torch.device:
+    """Where cached arrays live: on an accelerator if they fill no more than half of what is free there."""
+    if device.type == "cpu":
+        return device
+    free, _ = torch.accelerator.get_memory_info(device)
+    return device if 2 * sum(array.nbytes for array in frames) <= free else torch.device("cpu")

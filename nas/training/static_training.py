@@ -16,7 +16,9 @@ from cache.images import scaled_size
 from cache.static.encoder_weights import URL, fetch_encoder
 from cache.static.network import load_checkpoint
 from nas.runs.config import PretrainConfig
+from nas.runs.errors import RunError
 from nas.training.compute import Compute
+from nas.training.fit import NonFiniteError
 from nas.training.frames import LabelledFrames
 from nas.training.pretraining import Pretraining
 
@@ -31,7 +33,7 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
 
     Raises:
         DataError: the data or the encoder weights are missing or wrong.
-        NonFiniteError: the training diverged.
+        RunError: the training diverged.
         OSError: the folder cannot be written or the disk is full.
     """
     encoder = _encoder_weights(config, cache_dir)
@@ -40,16 +42,8 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
     folder = cache_dir / "static" / f"{dataset.name}-{digest}"
     path = folder / "network.pt"
     with one_builder(path):
-        if _is_finished(path):
-            return path
-        size = scaled_size(dataset.size, config.data.scale)
-        train = LabelledFrames(dataset, training_frames(config, dataset), size)
-        val = LabelledFrames(dataset, dataset.frames("val"), size)
-        log.info(
-            "static network: %d epochs over %d frames of %dx%d in %s", config.static.epochs, len(train), *size, folder
-        )
-        training = Pretraining(config.static, train, val, len(dataset.classes), compute, config.seed, encoder)
-        training.run(folder, facts)
+        if not _is_finished(path):
+            _train(config, dataset, encoder, compute, folder, facts)
     return path
 
 
@@ -72,6 +66,27 @@ def _is_finished(path: Path) -> bool:
         return False
     log.info("static network: %s, mIoU %.2f", path, 100 * meta["miou"])
     return True
+
+
+def _train(
+    config: PretrainConfig,
+    dataset: Dataset,
+    encoder: Path | None,
+    compute: Compute,
+    folder: Path,
+    facts: dict[str, Any],
+) -> None:
+    size, epochs = scaled_size(dataset.size, config.data.scale), config.static.epochs
+    train = LabelledFrames(dataset, training_frames(config, dataset), size)
+    val = LabelledFrames(dataset, dataset.frames("val"), size)
+    log.info("static network: %d epochs over %d frames of %dx%d in %s", epochs, len(train), *size, folder)
+    training = Pretraining(config.static, train, val, len(dataset.classes), compute, config.seed, encoder)
+    try:
+        training.run(folder, facts)
+    except NonFiniteError as error:
+        raise RunError(
+            f"training the static network diverged ({error}); lower --static.encoder-rate or --static.decoder-rate"
+        ) from error
 
 
 def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, compute: Compute) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def test_it_trains_once_prints_the_checkpoint_and_then_finds_it(camvid, encoder,
     ids=["no weights", "other file", "checkpoint", "device"],
 )
 def test_a_mistake_is_one_message_and_leaves_no_network(camvid, tmp_path, monkeypatch, capsys, words, message):
-    monkeypatch.setattr(sys, "argv", ["pretrain", "--data-root", str(camvid), "--cache-dir", str(tmp_path), *QUICK, *words])
+    monkeypatch.setattr(
+        sys, "argv", ["pretrain", "--data-root", str(camvid), "--cache-dir", str(tmp_path), *QUICK, *words]
+    )
     with pytest.raises(SystemExit) as stopped:
         run_command("nas.pretrain", Arguments, PretrainConfig, main)
     assert stopped.value.code == 2

@@ -210,6 +210,13 @@ def test_gradients_flow_through_the_chain_of_decs():
     assert frames[0]["dec"].grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_shapes_can_be_worked_out_on_the_meta_device(seed):
+    cell = random_cell(seed).to("meta").eval()
+    frames = [{name: x.to("meta") for name, x in frame(seed=index).items()} for index in range(2)]
+    assert run(cell, frames)[0].shape == frames[1]["dec"].shape
+
+
 def test_equal_seeds_give_equal_cells():
     genotype = PAPER.uniform(np.random.default_rng(0))
     one, two = (build(*genotype.blocks).state_dict() for _ in range(2))

@@ -11,6 +11,7 @@ from cache.datasets.clips import Frame
 from cache.errors import DataError
 from cache.static.network import load_checkpoint, save_checkpoint
 from nas.runs.config import DataConfig, PretrainConfig, StaticConfig
+from nas.runs.errors import RunError
 from nas.training import static_training
 from nas.training.compute import Compute
 from nas.training.pretraining import Pretraining
@@ -137,3 +138,9 @@ def test_made_up_data_does_not_ask_the_network(tmp_path, trained, monkeypatch):
     monkeypatch.setattr(static_training, "fetch_encoder", lambda folder: pytest.fail("asked for a download"))
     ensure_static(CONFIG, Noise(), tmp_path, CPU)
     assert len(trained) == 1
+
+
+def test_a_training_that_diverges_is_a_message_with_a_way_out(tmp_path):
+    static = replace(CONFIG.static, encoder_rate=1e30, decoder_rate=1e30, epochs=5)
+    with pytest.raises(RunError, match=r"diverged .* lower --static\.encoder-rate"):
+        ensure_static(replace(CONFIG, static=static), Noise(), tmp_path, CPU)

@@ -1,0 +1,142 @@
+"""The whole search as a user starts it, on made-up clips, with an untrained static network to save time."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+
+from cache.datasets.shapes import Shapes
+from cache.static.network import StaticNetwork, save_checkpoint
+
+pytestmark = pytest.mark.slow
+
+SMALL = ["--trials", "5", "--blocks", "2", "--candidate.epochs", "2", "--candidate.batch", "32", "--lookahead", "3"]
+TIMES = {"seconds", "worker"}  # all else of a trial follows from the settings
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    torch.manual_seed(0)
+    network = StaticNetwork(len(Shapes().classes), auxiliary=False)
+    save_checkpoint(folder / "static.pt", network, {"miou": 0.0})
+    return folder
+
+
+def command(home, run, *flags):
+    paths = ["--checkpoint", home / "static.pt", "--cache-dir", home / "cache", "--run", home / run]
+    words = [sys.executable, "-m", "nas.search", "--dataset", "shapes", "--threads", "1", *SMALL, *paths, *flags]
+    return [str(word) for word in words]
+
+
+def search(home, run, *flags, code=0):
+    result = subprocess.run(command(home, run, *flags), capture_output=True, text=True, timeout=600)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def log_of(home, run):
+    trials = [json.loads(line) for line in (home / run / "trials.jsonl").read_text().splitlines()]
+    kept = [{key: value for key, value in trial.items() if key not in TIMES} for trial in trials]
+    return sorted(kept, key=lambda trial: (trial["number"] is not None, trial["number"]))
+
+
+@pytest.fixture(scope="module")
+def whole(home):
+    result = search(home, "whole")
+    return result, log_of(home, "whole")
+
+
+def test_a_run_leaves_a_log_a_report_and_pictures(home, whole):
+    result, trials = whole
+    assert [trial["number"] for trial in trials] == [None, 0, 1, 2, 3, 4]
+    assert trials[0]["fixed_point"] == "per_frame"
+    assert all(trial["status"] in ("finished", "early_stopped") for trial in trials)
+    assert "per_frame" in result.stdout
+    left = {path.name for path in (home / "whole").iterdir()}
+    assert left >= {"config.yaml", "inputs.yaml", "trials.jsonl", "report.md", "plots", "search.log", "controller.pt"}
+    report = (home / "whole" / "report.md").read_text()
+    shown = [line.partition("(")[2].rstrip(")") for line in report.splitlines() if line.startswith("![")]
+    assert len(shown) >= 3
+    assert all((home / "whole" / name).stat().st_size > 1000 for name in shown)
+
+
+def test_the_same_seed_gives_the_same_trials_again(home, whole):
+    search(home, "again")
+    assert log_of(home, "again") == whole[1]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_ray_workers_give_the_trials_of_a_single_process(home, whole, workers):
+    run = f"ray{workers}"
+    search(home, run, "--executor", "ray", "--workers", workers)
+    assert log_of(home, run) == whole[1]
+
+
+def test_another_seed_gives_other_trials(home, whole):
+    search(home, "other", "--seed", "1", "--trials", "2")
+    assert log_of(home, "other")[1]["genotype"] != whole[1][1]["genotype"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_search_stopped_at_any_moment_goes_on_to_the_same_log(home, whole, sent):
+    run, moment = f"stopped{sent}", random.Random(int(sent))
+    for _ in range(3):
+        process = subprocess.Popen(command(home, run), stderr=subprocess.PIPE, text=True)
+        time.sleep(moment.uniform(3, 7))
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=60)
+        if process.returncode not in (0, -sent) and sent != signal.SIGKILL:
+            assert "the same command goes on" in errors or process.returncode < 0  # before Python could listen
+    search(home, run)
+    assert log_of(home, run) == whole[1]
+
+
+def test_a_finished_run_is_not_trained_again_and_goes_on_when_trials_are_raised(home, whole):
+    search(home, "longer", "--trials", "3")
+    assert len(log_of(home, "longer")) == 4
+    search(home, "longer")
+    assert log_of(home, "longer") == whole[1]
+    before = (home / "longer" / "trials.jsonl").read_bytes()
+    search(home, "longer")
+    assert (home / "longer" / "trials.jsonl").read_bytes() == before
+
+
+def test_other_settings_are_refused_with_the_difference_and_forked_on_request(home, whole):
+    before = (home / "whole" / "trials.jsonl").read_bytes()
+    result = search(home, "whole", "--candidate.learning-rate", "0.001", code=2)
+    assert "candidate.learning_rate: 0.008 in the run, 0.001 now" in result.stderr
+    assert "--fork" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (home / "whole" / "trials.jsonl").read_bytes() == before
+    search(home, "whole", "--candidate.learning-rate", "0.001", "--fork", "forked", "--trials", "1")
+    settings = yaml.safe_load((home / "forked" / "config.yaml").read_text())
+    assert settings["candidate"] == {**settings["candidate"], "learning_rate": 0.001, "epochs": 2}
+    assert (home / "whole" / "trials.jsonl").read_bytes() == before
+
+
+def test_another_static_network_does_not_continue_the_run(home, whole):
+    torch.manual_seed(1)
+    save_checkpoint(home / "other.pt", StaticNetwork(len(Shapes().classes), auxiliary=False), {"miou": 0.0})
+    result = search(home, "whole", "--checkpoint", home / "other.pt", code=2)
+    assert "features" in result.stderr
+
+
+def test_a_run_directory_in_use_is_refused(home):
+    process = subprocess.Popen(command(home, "busy", "--trials", "500"), stderr=subprocess.PIPE, text=True)
+    try:
+        while not (home / "busy" / "config.yaml").exists():
+            time.sleep(0.1)
+            assert process.poll() is None
+        result = search(home, "busy", "--trials", "500", code=2)
+        assert "another search is writing" in result.stderr
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
