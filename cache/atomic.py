@@ -1,6 +1,7 @@
 """Files that are complete or absent: write beside the target, flush, rename over it; one builder at a time."""
 
 import fcntl
+import glob
 import logging
 import os
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a failed write does not know its file
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -45,7 +50,7 @@ def one_builder(path: Path) -> Iterator[None]:
         except BlockingIOError:
             log.info("another process is building %s; waiting for it", path)
             fcntl.flock(file, fcntl.LOCK_EX)
-        for stale in path.parent.glob(f".{path.name}.*.tmp"):
+        for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             stale.unlink(missing_ok=True)
         yield
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from cache.atomic import one_builder
 from cache.datasets.clips import VOID, Dataset, Frame, Split
 from cache.errors import DataError
-from cache.features import FeatureCache, Spec, read_spec
+from cache.features import FeatureCache, Spec
 from cache.images import normalise, resize_image, resize_label
 from cache.sealed import CacheMismatch
 from cache.static.network import StaticNetwork, weights_fingerprint
@@ -70,7 +70,7 @@ def ensure_features(
         try:
             return FeatureCache.open(path, fingerprint)  # by the process that this one has waited for
         except FileNotFoundError:
-            log.info("making the features %s: %s", path, _why_absent(path, dataset.name, spec))
+            log.info("making the features %s: %s", path, _why_absent(path))
         except CacheMismatch as error:
             log.warning("making the features %s again: the file there is refused, %s", path, error)
         start = time.monotonic()
@@ -144,14 +144,11 @@ def _precision(device: torch.device, autocast: Autocast) -> str:
         return str(torch.get_autocast_dtype(device.type) if on else torch.float32).removeprefix("torch.")
 
 
-def _why_absent(path: Path, dataset: str, spec: Spec) -> str:
-    """Say in which respects the other caches of the same data set in the folder differ from the wanted one."""
-    reasons = []
-    for other in sorted(path.parent.glob(f"{dataset}-*.h5")):
-        try:
-            found = read_spec(other)
-        except (CacheMismatch, OSError):
-            continue
-        others = [key for key, value in spec.items() if found.get(key) != value]
-        reasons.append(f"{other.name} is of another {' and '.join(others)}")
-    return "; ".join(reasons) or "there are none yet"
+def _why_absent(path: Path) -> str:
+    """Say of what the features beside `path` are, as their names begin alike as far as they agree with it."""
+    name, size, _ = path.name.rsplit("-", 2)
+    if any(path.parent.glob(f"{name}-{size}-*.h5")):
+        return "those there of this size are of another network or precision, or of other frames"
+    if any(path.parent.glob(f"{name}-*.h5")):
+        return "those there are of another size"
+    return "there are none yet"

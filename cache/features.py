@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,8 +28,8 @@ class FeatureCache:
 
     path: Path
     fingerprint: str
-    names: tuple[str, ...]
-    arrays: Mapping[str, Array]
+    names: tuple[str, ...] = field(repr=False)
+    arrays: Mapping[str, Array] = field(repr=False)
 
     @classmethod
     def open(cls, path: Path, fingerprint: str, *, verify: bool = True) -> Self:
@@ -47,8 +47,10 @@ class FeatureCache:
         attributes, arrays = map_arrays(path, verify=verify)
         found = attributes["fingerprint"]
         if found != fingerprint:
-            made_of = attributes["spec"]
-            raise CacheMismatch(f"it has fingerprint {found} instead of {fingerprint}, as it was made of {made_of}")
+            raise CacheMismatch(
+                f"its fingerprint is {found[:12]} and not {fingerprint[:12]}, "
+                "so it is of another network, size or precision, or of other frames"
+            )
         names = tuple(name.decode() for name in arrays.pop(_NAMES).tolist())
         return cls(path, fingerprint, names, arrays)
 
@@ -64,7 +66,7 @@ class FeatureCache:
         Args:
             path: of the file; an existing one is replaced at the very end.
             fingerprint: that `open` has to ask for.
-            spec: kept in the file for whoever asks what it was made of.
+            spec: kept in the file as an attribute, for people who ask what it was made of.
             names: of all frames, one or more, in order.
             records: consecutive rows of every array.
 
@@ -74,18 +76,6 @@ class FeatureCache:
         """
         attributes = {"fingerprint": fingerprint, "spec": json.dumps(spec)}
         write_arrays(path, attributes, len(names), _named(records, names))
-
-
-def read_spec(path: Path) -> Spec:
-    """What a file says it was made of; only its size is checked.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        CacheMismatch: it is truncated or of another version.
-    """
-    attributes, _ = map_arrays(path, verify=False)
-    spec: Spec = json.loads(attributes["spec"])
-    return spec
 
 
 def _named(records: Iterable[Record], names: Sequence[str]) -> Iterator[Record]:

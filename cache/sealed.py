@@ -163,7 +163,7 @@ def _require_space(path: Path, size: int) -> None:
     """Find out before the work; a disk that fills up later still stops the writing with its own OSError."""
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        reason = f"{size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room or choose another folder"
+        reason = f"{size / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free; make room or choose another folder"
         raise OSError(errno.ENOSPC, reason, str(path))
 
 

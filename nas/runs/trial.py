@@ -33,7 +33,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """`miou`, `fwiou`, `mean_accuracy` on meta-val, in [0, 1], and `loss`, the last epoch's mean training loss."""
     cost: Mapping[str, float] = field(default_factory=dict)
-    """`parameters` and `macs` of one later frame of the head (cell and classifier), batch 1."""
+    """`parameters` and `macs` of one later frame after the encoder: cell or static decoder, and classifier; batch 1."""
     seed: int = 0
     epochs: int = 0
     """Epochs trained."""

@@ -58,12 +58,13 @@ class Evaluator:
         self._spec, self._compute = spec, spec.compute
         cache = FeatureCache.open(spec.cache_path, spec.fingerprint, verify=False)  # verified when the run was prepared
         self._frames = {name: cache.tensor(name) for name in (*INPUTS, "label8", "label")}
+        self._sizes = {name: self._frames[name].shape[1:] for name in INPUTS}
         home = _home(self._frames.values(), spec.compute.device)
         self._frames = {name: frames.to(home) for name, frames in self._frames.items()}
         self._train = torch.tensor(spec.train_windows, device=home)
         self._val = torch.tensor(spec.val_windows, device=home)
         network, _ = load_checkpoint(spec.static_checkpoint, classes=spec.classes)
-        self._channels, self._classifier = network.channels, network.classifier.state_dict()
+        self._channels, self._decoder, self._classifier = network.channels, network.decoder, network.classifier
 
     def __call__(self, job: Job) -> Trial:
         """Train and score.
@@ -92,7 +93,7 @@ class Evaluator:
             reward=reward(matrix),
             halfway_reward=halfway_reward,
             metrics=matrix.scores() | {"loss": loss},
-            cost=complexity(head, {name: self._frames[name].shape[1:] for name in INPUTS}),
+            cost=complexity(head, self._sizes, decoder=self._decoder if isinstance(head, PerFrame) else None),
             seed=job.seed,
             epochs=trained,
             seconds=time.perf_counter() - start,
@@ -107,7 +108,7 @@ class Evaluator:
                 head = DynamicCell(job.genotype.canonical(), self._channels, self._spec.classes)
             else:
                 head = FIXED_POINTS[str(job.fixed_point)](self._channels, self._spec.classes)
-        head.classifier.load_state_dict(self._classifier)
+        head.classifier.load_state_dict(self._classifier.state_dict())
         head.to(self._compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return head
 

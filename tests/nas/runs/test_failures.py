@@ -1,4 +1,3 @@
-
 from nas.runs.errors import RunError
 from nas.runs.failures import FailureGuard
 from nas.runs.trial import Trial

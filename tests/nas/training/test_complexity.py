@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from baselines.per_frame import PerFrame
+from cache.static.decoder import Decoder
 from nas.training.complexity import complexity
 from searchspace.cell import DynamicCell
 from searchspace.genotype import Block, Choice, Genotype
@@ -13,9 +14,16 @@ AT_8, AT_16, AT_32 = 23 * 30, 12 * 15, 6 * 8  # pixels at each stride
 CLASSIFIER = 9 * C * CLASSES
 
 
-def test_the_per_frame_network_costs_its_classifier():
+def test_the_per_frame_network_costs_its_classifier_and_the_static_decoder():
     counted = complexity(PerFrame(C, CLASSES), SIZES)
     assert counted == {"parameters": CLASSIFIER + CLASSES, "macs": AT_8 * CLASSIFIER}
+    # The published decoder at 360x480 and 19 classes: 1.22 GMAC, with the adapter of layer1 that ours leaves out.
+    full = {"layer2": (32, 45, 60), "layer3": (96, 23, 30), "layer4": (320, 12, 15), "dec": (C, 45, 60)}
+    dead_adapter = 24 * C * 90 * 120
+    assert complexity(PerFrame(C, 19), full, Decoder(C))["macs"] + dead_adapter == pytest.approx(1.22e9, rel=0.004)
+    counted = complexity(PerFrame(C, CLASSES), full, decoder=Decoder(C))
+    blocks, adapters, merge = 3 * 329_728, 2_176 + 6_272 + 20_608, 8_320
+    assert counted["parameters"] == blocks + adapters + merge + CLASSIFIER + CLASSES
 
 
 def test_a_cell_costs_what_a_count_by_hand_says():
