@@ -123,9 +123,10 @@ def evaluate_fixed_points(
     held = {trial.fixed_point for trial in store.trials}
     missing = [name for name in names if name not in held]
     waiting = deque(Job(fixed_point=name, seed=stream(config.seed, "candidate", name)) for name in missing)
-    for _ in missing:
+    while missing:
         for trial in completed(executor, waiting):
             store.append(trial)
+            missing.remove(trial.name)
             log.info("%s: %s", trial.name, outcome(trial))
 
 

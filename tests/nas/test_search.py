@@ -10,7 +10,7 @@ from nas.runs.config import SearchConfig
 from nas.runs.errors import RunError
 from nas.runs.executor import Result
 from nas.runs.trial import Trial
-from nas.search import search
+from nas.search import evaluate_fixed_points, search
 from nas.training.early_stopping import EarlyStopping
 from searchspace.space import Space
 
@@ -54,11 +54,16 @@ class ShuffledExecutor:
         return self.workers - len(self.running)
 
     def poll(self, timeout):
+        if self.random.random() < 0.3:
+            return []  # nothing finished in time
         job = self.running.pop(self.random.randrange(len(self.running)))
         self.trained.append(job.number)
         error = self.fails(job)
         if error:
             return [Result(job=job, value=None, error=error, worker="w", seconds=1.0)]
+        if job.fixed_point:
+            trial = Trial(fixed_point=job.fixed_point, status="finished", reward=0.5, seed=job.seed)
+            return [Result(job=job, value=trial, error=None, worker="w", seconds=1.0)]
         reward = int(job.genotype.key, 16) / 16**16
         scores = {"reward": reward, "halfway_reward": reward}
         trial = Trial(number=job.number, genotype=job.genotype, status="finished", seed=job.seed, **scores)
@@ -139,3 +144,13 @@ def test_the_log_of_another_search_is_refused():
     foreign = Trial(number=0, genotype=SPACE.uniform(np.random.default_rng(99)), status="finished", reward=0.5)
     with pytest.raises(RunError, match="#0"):
         run(recorded=[foreign])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_fixed_point_is_evaluated_once_and_before_the_search(seed):
+    executor, store = ShuffledExecutor(2, seed), MemoryStore()
+    evaluate_fixed_points(executor, store, ["a", "b", "c"], SearchConfig())
+    assert sorted(trial.fixed_point for trial in store.trials) == ["a", "b", "c"]
+    assert not executor.running
+    evaluate_fixed_points(executor, store, ["a", "b", "c"], SearchConfig())
+    assert len(store.trials) == 3
