@@ -33,7 +33,7 @@ def camvid(tmp_path):
         for folder in (split, f"{split}annot"):
             (root / folder).mkdir(parents=True)
         for number in range(0, 360, 30):
-            name = f"0001TP_{number:06d}.png"
+            name = f"{'0001TP' if split == 'train' else '0016E5'}_{number:06d}.png"
             Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(root / split / name)
             Image.fromarray(rng.integers(0, 12, (48, 64), dtype=np.uint8)).save(root / f"{split}annot" / name)
     return root
@@ -128,6 +128,11 @@ def lose_split(camvid):
     shutil.rmtree(camvid / "val")
 
 
+def repeat_frame(camvid):
+    for folder in ("", "annot"):
+        shutil.copy(camvid / f"train{folder}" / "0001TP_000030.png", camvid / f"val{folder}")
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -136,6 +141,7 @@ def lose_split(camvid):
         (spoil_label, ["trainannot/0001TP_000030.png", "77"]),
         (lose_label, ["0001TP_000030"]),
         (lose_split, ["val"]),
+        (repeat_frame, ["train/0001TP_000030.png", "val/0001TP_000030.png", "two splits"]),
     ],
 )
 def test_damaged_data_is_named_by_file(camvid, tmp_path, damage, words):

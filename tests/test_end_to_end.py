@@ -1,5 +1,6 @@
 """The whole search as a user starts it, on made-up clips, with an untrained static network to save time."""
 
+import functools
 import json
 import os
 import random
@@ -89,7 +90,8 @@ def test_another_seed_gives_other_trials(home, whole):
 def test_a_search_stopped_at_any_moment_goes_on_to_the_same_log(home, whole, sent):
     run, moment = f"stopped{sent}", random.Random(int(sent))
     for _ in range(3):
-        process = subprocess.Popen(command(home, run), stderr=subprocess.PIPE, text=True)
+        listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs ignore it
+        process = subprocess.Popen(command(home, run), stderr=subprocess.PIPE, text=True, preexec_fn=listening)
         time.sleep(moment.uniform(3, 7))
         process.send_signal(sent)
         _, errors = process.communicate(timeout=60)

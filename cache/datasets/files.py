@@ -82,7 +82,12 @@ class FileDataset(ABC):
             found = sorted(self._find(split), key=lambda files: (files.frame.sequence, files.frame.number))
             if not any(files.label for files in found):
                 raise DataError(f"{self.name} in {self.root} has no labelled frame in its {split} split; add some")
-            self._files.update({files.frame: files for files in found})
+            for files in found:
+                twin = self._files.setdefault(files.frame, files)
+                if twin.image != files.image:
+                    raise DataError(
+                        f"{twin.image} and {files.image} are one frame in two splits; keep it in one of them"
+                    )
             self._lists[split] = tuple(files.frame for files in found)
         return self._lists[split]
 

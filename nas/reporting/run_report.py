@@ -41,7 +41,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         f"Adam {candidate.learning_rate:g}{', may stop half-way' if candidate.early_stop else ''}",
         "space": f"{space.name}, {space.blocks} blocks, {space.size:,} token strings",
         "strategy": f"{config.strategy}, seed {config.seed}, look-ahead {config.lookahead}",
-        "computed on": f"{compute.device}, {compute.precision}, {compute.threads} threads a worker",
+        "computed on": f"{compute.device}, {compute.precision}, CPU threads of a worker: {compute.threads}",
         "pace": pace(trials, config.machine.workers),
         "features": str(prepared.features.path),
     }

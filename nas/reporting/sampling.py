@@ -38,7 +38,7 @@ class Shares:
 
 
 def sampled_shares(trials: Sequence[Trial], kind: DecisionKind, space: Space, windows: int = 40) -> Shares:
-    """Count what was sampled over the search, in equal windows of at least 10 trials.
+    """Count what was sampled over the search, in equal windows of at least 6 trials.
 
     Args:
         trials: failed and repeated ones count: they were sampled.
@@ -52,7 +52,7 @@ def sampled_shares(trials: Sequence[Trial], kind: DecisionKind, space: Space, wi
     cells = [(t.number, t.genotype) for t in sampled(trials) if t.number is not None and t.genotype is not None]
     if not cells:
         raise ValueError("shares need at least one sampled trial")
-    edges = np.linspace(0, len(cells), max(1, min(windows, len(cells) // 10)) + 1).round().astype(int)
+    edges = np.linspace(0, len(cells), max(1, min(windows, len(cells) // 6)) + 1).round().astype(int)
     parts = [cells[start:end] for start, end in pairwise(edges)]
     counts = [Counter(label for _, cell in part for label in _labels(cell, kind)) for part in parts]
     total = sum(counts, Counter())

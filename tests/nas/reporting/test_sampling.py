@@ -44,13 +44,13 @@ def test_shares_count_slots_of_failed_and_repeated_trials_but_not_of_fixed_point
 
 
 def test_windows_follow_the_numbers_and_hold_all_trials():
-    trials = [trial(n, *((SKIPS, SKIPS) if n < 10 else (BACK_FREE, BACK_FREE))) for n in reversed(range(20))]
+    trials = [trial(n, *((SKIPS, SKIPS) if n < 6 else (BACK_FREE, BACK_FREE))) for n in reversed(range(12))]
     shares = sampled_shares(trials, "operation", SPACE)
-    assert shares.windows == ((0, 9), (10, 19))
+    assert shares.windows == ((0, 5), (6, 11))
     assert shares.shares == {"skip": (1.0, 0.0), "global_pool": (0.0, 1.0)}
     assert shares.overall == {"skip": 0.5, "global_pool": 0.5}
-    uneven = sampled_shares([trial(n) for n in range(25)], "operation", SPACE).windows
-    assert uneven == ((0, 11), (12, 24))
+    uneven = sampled_shares([trial(n) for n in range(15)], "operation", SPACE).windows
+    assert uneven == ((0, 7), (8, 14))
     assert len(sampled_shares([trial(n) for n in range(4000)], "operation", SPACE).windows) == 40
 
 

@@ -253,8 +253,12 @@ def test_control_c_while_a_trial_is_written_leaves_no_half_of_it(tmp_path, monke
     def interrupt(descriptor):
         os.kill(os.getpid(), signal.SIGINT)
 
-    with opened(tmp_path) as store:
-        monkeypatch.setattr(os, "fsync", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            store.append(sampled(1))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
+    try:
+        with opened(tmp_path) as store:
+            monkeypatch.setattr(os, "fsync", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                store.append(sampled(1))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert log.read_bytes() == whole
