@@ -50,11 +50,3 @@ def test_it_beats_random_search_on_cells_of_two_blocks_within_80_trials(strategy
     configs = [SearchConfig(strategy=name, ppo=EAGER) for name in (strategy, "random")]
     ours, theirs = (last_quarter(config, space, 80) for config in configs)
     assert is_greater(ours, theirs)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ppo", "evolution"])
-def test_with_its_defaults_it_beats_random_search_on_the_paper_space_within_400_trials(strategy):
-    space = Space.load("paper")
-    ours, theirs = (last_quarter(SearchConfig(strategy=name), space, 400) for name in (strategy, "random"))
-    assert is_greater(ours, theirs)
