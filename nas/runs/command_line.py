@@ -57,9 +57,18 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        raise  # a full disk ends the command with one message, as it does for every other file
+
+
 def log_to(path: Path) -> None:
-    """Write what the terminal shows to the end of a file, too, with the time."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    """Write what the terminal shows to the end of a file, too, with the time.
+
+    Raises:
+        OSError: here and whenever something is logged, if the disk is full.
+    """
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logging.getLogger().addHandler(handler)
 

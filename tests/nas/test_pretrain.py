@@ -27,8 +27,8 @@ def pretrain(*words):
 def camvid(tmp_path_factory):
     """CamVid's layout with tiny pictures."""
     root, rng = tmp_path_factory.mktemp("camvid"), np.random.default_rng(0)
-    for split, count in (("train", 6), ("val", 2)):
-        for number in range(count):
+    for split, numbers in (("train", range(6)), ("val", range(6, 8))):
+        for number in numbers:
             name = f"0001TP_{30 * number:06d}.png"
             for folder, shape, top in ((split, (32, 48, 3), 256), (f"{split}annot", (32, 48), 12)):
                 (root / folder).mkdir(exist_ok=True)
