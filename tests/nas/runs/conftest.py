@@ -1,9 +1,9 @@
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_session():
-    """One private Ray for all quick tests: it takes seconds to start. Executors leave a Ray they find running.
+    """One private Ray for the quick tests of a file: it takes seconds to start. Executors leave a Ray they find running.
 
     Its 8 CPUs are bookkeeping, so that executors of several tests fit in at once.
     """
