@@ -3,7 +3,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def ray_session():
-    """One private Ray for the quick tests of a file: it takes seconds to start. Executors leave a Ray they find running.
+    """One private Ray for the quick tests of a file: it takes seconds to start. Executors leave it running.
 
     Its 8 CPUs are bookkeeping, so that executors of several tests fit in at once.
     """
