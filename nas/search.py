@@ -4,7 +4,7 @@ import datetime
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -117,12 +117,15 @@ def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[
 
 
 def evaluate_fixed_points(
-    executor: Executor[Job, Trial], store: RunStore, names: Iterable[str], config: SearchConfig
+    executor: Executor[Job, Trial], store: RunStore, fixed_points: Mapping[str, Genotype | None], config: SearchConfig
 ) -> None:
     """Evaluate each fixed point that the log does not hold yet, as any candidate but never stopped half-way."""
     held = {trial.fixed_point for trial in store.trials}
-    missing = [name for name in names if name not in held]
-    waiting = deque(Job(fixed_point=name, seed=stream(config.seed, "candidate", name)) for name in missing)
+    missing = [name for name in fixed_points if name not in held]
+    waiting = deque(
+        Job(fixed_point=name, genotype=fixed_points[name], seed=stream(config.seed, "candidate", name))
+        for name in missing
+    )
     while missing:
         for trial in completed(executor, waiting):
             store.append(trial)

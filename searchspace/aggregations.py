@@ -1,7 +1,7 @@
 """The two-input aggregations of a cell, by name: modules from two maps (N, C, h, w) to one.
 
-Both inputs come at the same size; the cell sees to that. What the paper leaves open is decided as in `facts/nas.md`
-section 8, rows 9 to 14.
+Both inputs come at the same size; the cell sees to that. The attentions among them read a memory as their second
+input and live in `searchspace/attention.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from searchspace.layers import ConvNormReLU
+from searchspace.attention import AttentionPropagation, LocalCorrelation, MemoryAttention
+from searchspace.layers import BatchNorm, ConvNormReLU
 from searchspace.sampling import bilinear, weighted_pixels
 
 
@@ -102,6 +103,40 @@ class AttentionGate(nn.Module):
         return x1 * x2.sigmoid()
 
 
+class GatedFusion(nn.Module):
+    """Sum of both inputs, each weighed by a sigmoid of both (LMANet, arXiv:2101.01715, eq. 6).
+
+    The full form convolves gates and inputs, 3x3, after a batch norm and ReLU of each input. The light form gates the
+    inputs themselves with 1x1 convolutions through C/8 channels, the first of which both inputs share, as in the
+    published code. Ours: no dropout.
+    """
+
+    def __init__(self, channels: int, light: bool) -> None:
+        super().__init__()
+        self.light = light
+        if light:
+            narrow = max(1, channels // 8)
+            self.squeeze = nn.Conv2d(channels, narrow, 1, bias=False)
+            self.squeeze_norm = BatchNorm(narrow)
+            self.gates = nn.Conv2d(narrow, 2 * channels, 1)
+        else:
+            self.norms = nn.ModuleList(BatchNorm(channels) for _ in range(2))
+            self.gates = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1)
+            self.encoders = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        self.norm = BatchNorm(channels)
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        if self.light:
+            a, b = x1, x2
+            gates = self.gates(self.squeeze_norm(self.squeeze(x1 + x2)).relu())
+        else:
+            one, two = (norm(x).relu() for norm, x in zip(self.norms, (x1, x2), strict=True))
+            a, b = (encoder(x) for encoder, x in zip(self.encoders, (one, two), strict=True))
+            gates = self.gates(torch.cat((one, two), 1))
+        gate_a, gate_b = gates.sigmoid().chunk(2, 1)
+        return self.norm(gate_a * a + gate_b * b).relu()  # type: ignore[no-any-return]
+
+
 def concat(channels: int) -> nn.Module:
     """Concatenation and 1x1 convolution, normalised after it like the operations (the ancestor does it before)."""
     return ConcatConv(channels, kernel=1)
@@ -119,4 +154,8 @@ AGGREGATIONS: Final[Mapping[str, Callable[..., nn.Module]]] = {  # name -> build
     "affine_sampling": AffineSampling,
     "conv3d": conv3d,
     "attention_gate": AttentionGate,
+    "memory_attention": MemoryAttention,
+    "local_correlation": LocalCorrelation,
+    "attention_propagation": AttentionPropagation,
+    "gated_fusion": GatedFusion,
 }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from searchspace.aggregations import AGGREGATIONS
+from searchspace.attention import Attention, Entry
 from searchspace.genotype import Block, Genotype
 from searchspace.layers import ConvNormReLU, resize
 from searchspace.operations import OPERATIONS
@@ -19,7 +20,9 @@ Features = Mapping[str, Tensor]
 """What the static network says of a frame of height H and width W: `layer2` (N, 32, H/8, W/8), `layer3` (N, 96, H/16,
 W/16), `layer4` (N, 320, H/32, W/32), and on the first frame of a clip `dec` (N, 64, H/8, W/8); sizes round up."""
 State = tuple[Mapping[str, Tensor], ...]
-"""Memory slots, the newest last, each with the `layer4` and `dec` of an earlier frame."""
+"""Memory slots, the newest last. The newest holds what the cell will read of the latest frame, `layer4` or `dec`, and
+where it counts the `frame`'s place in the clip, int64 (1,). Older ones hold what attentions made of theirs, by names
+such as `block2.keys`."""
 
 ENCODER_CHANNELS: Final = {"layer2": 32, "layer3": 96, "layer4": 320}
 
@@ -31,6 +34,10 @@ class DynamicCell(nn.Module):
     to the larger. Loose ends are resized to `layer2`, concatenated and reduced to `channels`. Encoder features pass
     an adapter first, one for each layer that the genotype reads; past and current `layer4` share theirs.
 
+    A `past` input is the newest slot of the memory, except as the second input of an attention, which reads all slots:
+    operation and encoders are applied to each slot once, when it is the newest. An attention works at the size of its
+    first input.
+
     Weights start from PyTorch's global generator, as all its modules do: seed it, in a fork, for equal cells.
     """
 
@@ -40,35 +47,67 @@ class DynamicCell(nn.Module):
         layers = sorted({source.partition(".")[2] for source in genotype.sources} - {"dec"})
         self.adapters = nn.ModuleDict({layer: ConvNormReLU(ENCODER_CHANNELS[layer], channels) for layer in layers})
         self.blocks = nn.ModuleList(CellBlock(block, channels) for block in genotype.blocks)
+        attentions = [
+            (block.aggregation, each.inputs[1])
+            for block, each in zip(self.blocks, genotype.blocks, strict=True)
+            if isinstance(block, CellBlock) and isinstance(block.aggregation, Attention)
+        ]
+        self.slots = max((attention.slots for attention, read in attentions if read.startswith("past.")), default=1)
+        """Frames that the memory holds."""
+        self._counts = self.slots > 1 or any(attention.phases > 1 for attention, _ in attentions)
         self.reduce = ConvNormReLU(len(genotype.loose_ends) * channels, channels)
         self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
 
     def init_state(self, first: Features) -> State:
         """The memory after the first frame of a clip, whose `dec` is the static decoder's."""
-        return ({"layer4": first["layer4"], "dec": first["dec"]},)
+        return (self._slot(first, first["dec"], torch.zeros(1, dtype=torch.int64, device=first["dec"].device)),)
 
-    def step(self, features: Features, state: State) -> tuple[Tensor, State]:
+    def step(self, features: Features, state: State, present: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one later frame.
 
         Args:
             features: of this frame; its `dec`, if there is one, is not read.
             state: what `init_state` or the last `step` returned.
+            present: bool (len(state),), False for slots of zeros put before the first one, so that graphs of a fixed
+                number of slots can be made; None where there are none.
 
         Returns:
             `dec` (N, channels, h, w) at the size of `layer2`, not negative, for the classifier; and the new memory.
         """
-        tensors = {source: self._read(source, features, state) for source in self.genotype.sources}
+        *older, newest = state
+        then = newest.get("frame", torch.zeros(1, dtype=torch.int64, device=features["layer2"].device))
+        tensors = {source: self._read(source, features, newest) for source in self.genotype.sources}
+        entries: dict[str, Tensor] = {}
         for index, block in enumerate(self.blocks):
+            assert isinstance(block, CellBlock)
             first, second = self.genotype.blocks[index].inputs
-            tensors[f"block{index}"] = block(tensors[first], tensors[second])
+            name = f"block{index}"
+            if not isinstance(block.aggregation, Attention):
+                tensors[name] = block(tensors[first], tensors[second])
+                continue
+            query = block.first(tensors[first])
+            past = second.startswith("past.")
+            entry = block.encode(tensors[second], query, then if past else then + 1)
+            memory = [*(_entry(slot, name) for slot in older), entry] if past else [entry]
+            read = memory[-block.aggregation.slots :]
+            there = present[-len(read) :] if present is not None and past else None
+            tensors[name] = block.aggregation(query, read, then + 1, there)
+            if past:
+                entries |= {f"{name}.{part}": tensor for part, tensor in entry.items()}
         size = (features["layer2"].shape[-2], features["layer2"].shape[-1])
         ends = [resize(tensors[f"block{index}"], size) for index in self.genotype.loose_ends]
         dec = self.reduce(torch.cat(ends, 1).relu())
-        return dec, ({"layer4": features["layer4"], "dec": dec},)
+        return dec, (*older, entries, self._slot(features, dec, then + 1))[-self.slots :]
 
-    def _read(self, source: str, features: Features, state: State) -> Tensor:
+    def _slot(self, features: Features, dec: Tensor, frame: Tensor) -> Mapping[str, Tensor]:
+        """What is remembered of a frame until the next one."""
+        held = {"layer4": features["layer4"], "dec": dec}
+        slot = {name: tensor for name, tensor in held.items() if f"past.{name}" in self.genotype.sources}
+        return slot | {"frame": frame} if self._counts else slot
+
+    def _read(self, source: str, features: Features, newest: Mapping[str, Tensor]) -> Tensor:
         when, _, layer = source.partition(".")
-        x = (features if when == "cur" else state[-1])[layer]
+        x = (features if when == "cur" else newest)[layer]
         return self.adapters[layer](x) if layer in self.adapters else x
 
 
@@ -80,10 +119,20 @@ class CellBlock(nn.Module):
         first, second = block.operations
         self.first = OPERATIONS[first.name](channels, **first.arguments)
         self.second = OPERATIONS[second.name](channels, **second.arguments)
-        self.aggregation = AGGREGATIONS[block.aggregation.name](channels, **block.aggregation.arguments)
+        self.aggregation: nn.Module = AGGREGATIONS[block.aggregation.name](channels, **block.aggregation.arguments)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Two inputs (N, C, ., .) to one (N, C, h, w)."""
         one, two = self.first(x1), self.second(x2)
         height, width = max(one.shape[-2:], two.shape[-2:])
         return self.aggregation(resize(one, (height, width)), resize(two, (height, width)))  # type: ignore[no-any-return]
+
+    def encode(self, x2: Tensor, query: Tensor, frame: Tensor) -> Entry:
+        """The entry that an attention will keep of a slot; `frame` is the slot's place in the clip."""
+        entry: Entry = self.aggregation.encode(self.second(x2), (query.shape[-2], query.shape[-1]), frame)
+        return entry
+
+
+def _entry(slot: Mapping[str, Tensor], block: str) -> Entry:
+    """What `block` kept of an older slot."""
+    return {name.partition(".")[2]: tensor for name, tensor in slot.items() if name.startswith(f"{block}.")}

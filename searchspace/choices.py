@@ -5,7 +5,7 @@ space changes. The modules that the names stand for are built in `searchspace/op
 `searchspace/aggregations.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from reprlib import repr as brief
 from typing import Any, Final, Literal, Self
@@ -14,7 +14,7 @@ from searchspace.errors import SpaceError
 
 Value = int | float | bool | str
 Kind = Literal["operation", "aggregation"]
-Rules = Mapping[str, Mapping[str, range]]  # name -> parameter -> allowed values; every parameter has to be given
+Rules = Mapping[str, Mapping[str, Collection[Value]]]  # name -> parameter -> allowed values
 
 OPERATIONS: Final[Rules] = {
     "separable_conv": {"kernel": range(1, 16, 2), "dilation": range(1, 33)},
@@ -29,7 +29,36 @@ AGGREGATIONS: Final[Rules] = {
     "affine_sampling": {},
     "conv3d": {},
     "attention_gate": {},
+    "memory_attention": {
+        "slots": range(1, 17),
+        "keys": range(1, 257),
+        "values": range(1, 257),
+        "stride": range(1, 9),
+        "scaled": (False, True),
+    },
+    "local_correlation": {
+        "slots": range(1, 17),
+        "window": range(1, 64, 2),
+        "keys": range(1, 257),
+        "values": range(1, 257),
+        "masked": (False, True),
+        "joint": (True, False),
+    },
+    "attention_propagation": {
+        "slots": range(1, 17),
+        "stride": range(1, 9),
+        "phases": (1, 2, 4),
+        "keys": range(1, 257),
+        "values": range(1, 257),
+    },
+    "gated_fusion": {"light": (False, True)},
 }
+DEFAULTS: Final[Mapping[str, Mapping[str, Value]]] = {
+    "memory_attention": {"keys": 16, "values": 64, "stride": 1, "scaled": False},
+    "local_correlation": {"keys": 16, "values": 64, "masked": False, "joint": True},
+    "attention_propagation": {"keys": 16, "values": 64, "phases": 1},
+}
+"""name -> parameter -> the value it has where none is given; every other parameter has to be given."""
 RULES: Final[Mapping[Kind, Rules]] = {"operation": OPERATIONS, "aggregation": AGGREGATIONS}
 
 
@@ -39,10 +68,14 @@ class Choice:
 
     name: str
     parameters: tuple[tuple[str, Value], ...] = ()
-    """Sorted by name, whatever order they are given in."""
+    """Sorted by name, and without those that have their default value, however they are given."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", tuple(sorted(self.parameters, key=lambda item: item[0])))
+        defaults = DEFAULTS.get(self.name, {})
+        said = [
+            (key, value) for key, value in self.parameters if key not in defaults or not _same(value, defaults[key])
+        ]
+        object.__setattr__(self, "parameters", tuple(sorted(said, key=lambda item: item[0])))
 
     def __str__(self) -> str:
         inside = ", ".join(f"{key}={value}" for key, value in self.parameters)
@@ -77,14 +110,24 @@ def check(choice: Choice, kind: Kind) -> None:
     known = RULES[kind]
     if choice.name not in known:
         raise SpaceError(f"unknown {kind} {brief(choice.name)}; known are {', '.join(known)}")
-    rules, given = known[choice.name], choice.arguments
-    if given.keys() != rules.keys() or len(given) != len(choice.parameters):
-        takes = ", ".join(rules) or "no parameters"
+    rules, defaults = known[choice.name], DEFAULTS.get(choice.name, {})
+    given = choice.arguments
+    if not rules.keys() - defaults.keys() <= given.keys() <= rules.keys() or len(given) != len(choice.parameters):
+        takes = ", ".join(f"{key} ({defaults[key]})" if key in defaults else key for key in rules) or "no parameters"
         raise SpaceError(f"{kind} {choice.name} takes {takes}, but got {brief(sorted(given)) if given else 'none'}")
-    for key, allowed in rules.items():
-        value = given[key]
-        if type(value) is not int or value not in allowed:  # True and 3.0 would count as members of a range
-            several = ", ".join(map(str, allowed[:3]))
-            raise SpaceError(
-                f"{kind} {choice.name}: {key} must be one of {several}, ..., {allowed[-1]}, but is {brief(value)}"
-            )
+    for key, value in given.items():
+        allowed = rules[key]
+        if type(value) not in (int, bool) or not any(_same(value, other) for other in allowed):
+            raise SpaceError(f"{kind} {choice.name}: {key} must be {_listed(allowed)}, but is {brief(value)}")
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Equal and of one type: True is not 1, nor is 1.0."""
+    return type(one) is type(other) and one == other
+
+
+def _listed(allowed: Collection[Value]) -> str:
+    values = [str(value) for value in allowed]
+    if len(values) > 4:
+        values = [*values[:3], "...", values[-1]]
+    return f"one of {', '.join(values)}"

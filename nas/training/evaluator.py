@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import Adam
 
-from baselines.fixed_points import FIXED_POINTS
 from baselines.per_frame import PerFrame
 from cache.features import FeatureCache
 from cache.static.network import load_checkpoint
@@ -21,6 +20,7 @@ from nas.runs.trial import Trial
 from nas.training.complexity import complexity
 from nas.training.compute import Compute
 from nas.training.fit import NonFiniteError, fit
+from nas.training.heads import build_head
 from nas.training.job import Job
 from nas.training.losses import cross_entropy
 from nas.training.metrics import ConfusionMatrix, reward
@@ -101,13 +101,7 @@ class Evaluator:
 
     def _build(self, job: Job) -> DynamicCell | PerFrame:
         """The head, with weights drawn from the job's seed and the static network's classifier."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(job.seed)
-            head: DynamicCell | PerFrame
-            if job.genotype is not None:
-                head = DynamicCell(job.genotype.canonical(), self._channels, self._spec.classes)
-            else:
-                head = FIXED_POINTS[str(job.fixed_point)](self._channels, self._spec.classes)
+        head = build_head(job.genotype, self._channels, self._spec.classes, job.seed)
         head.classifier.load_state_dict(self._classifier.state_dict())
         head.to(self._compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return head

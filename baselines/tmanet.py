@@ -1,0 +1,37 @@
+"""TMANet as a cell: the current frame attends to every position of the remembered frames.
+
+Wang, Wang, Liu 2021, "Temporal Memory Attention for Video Semantic Segmentation" (arXiv:2102.08643, ICIP 2021);
+published code at commit 1fc4784. Published: mIoU 80.3 on Cityscapes val with ResNet-50 at output stride 8 (78.08, 77.87
+and 78.45 for 1, 2 and 4 slots in its ablation, one seed each), 76.5 on CamVid at 960x720, possibly with 12 classes.
+
+Sizes: keys of 16 and values of 64 channels, for 64 and 256 there, as the feature has 64 channels and not 2048.
+
+Deviations:
+- The memory holds `dec` at stride 8, which the cell itself made, and not a deep feature of each frame's encoder.
+- All slots share one pair of key and value encoders; there each slot has its own, and nothing can be kept.
+- The feature of the current frame is the sum of adapted layers 2 to 4; there it is stage 4 of a dilated ResNet.
+- The query's value encoder is one 3x3 convolution; there 1x1, then 3x3. No dropout, no auxiliary loss.
+"""
+
+from typing import Final
+
+from searchspace.choices import Choice
+from searchspace.genotype import Block, Genotype
+
+SKIP: Final = Choice("skip")
+SUM: Final = Choice("weighted_sum")
+CONV3X3: Final = Choice("conv3d")  # 3x3 convolution, batch norm, ReLU over both inputs' channels
+
+
+def tmanet(slots: int) -> Genotype:
+    """The cell with a memory of `slots` frames; the published numbers have 4, its released Cityscapes model 2."""
+    attention = Choice("memory_attention", (("slots", slots), ("keys", 16), ("values", 64)))
+    return Genotype(
+        (
+            Block(("cur.layer3", "cur.layer4"), (SKIP, SKIP), SUM),
+            Block(("cur.layer2", "block0"), (SKIP, SKIP), SUM),  # the current frame's feature
+            Block(("block1", "block1"), (SKIP, SKIP), CONV3X3),  # its value
+            Block(("block1", "past.dec"), (SKIP, SKIP), attention),
+            Block(("block2", "block3"), (SKIP, SKIP), CONV3X3),
+        )
+    )
