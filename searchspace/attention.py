@@ -205,7 +205,7 @@ class PhasedConv(nn.Module):
             raise ValueError(f"{phases} phases do not divide {channels} channels")
         self.phases = phases
         convolutions = [nn.Conv2d(channels // phases, channels, 1) for _ in range(phases)]  # for their initial values
-        self.weight = nn.Parameter(torch.stack([conv.weight.detach() for conv in convolutions]))
+        self.weight = nn.Parameter(torch.stack([conv.weight.detach()[..., 0, 0] for conv in convolutions]))
         self.bias = nn.Parameter(torch.stack([conv.bias.detach() for conv in convolutions if conv.bias is not None]))
 
     def forward(self, x: Tensor, frame: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ class PhasedConv(nn.Module):
         n, _, height, width = x.shape
         group = x.reshape(n, self.phases, -1, height, width).index_select(1, phase).squeeze(1)
         weight, bias = (table.index_select(0, phase).squeeze(0) for table in (self.weight, self.bias))
-        return F.conv2d(group, weight, bias)
+        return F.conv2d(group, weight[..., None, None], bias)
 
 
 def _encoder(channels: int, width: int) -> nn.Sequential:

@@ -47,14 +47,10 @@ class DynamicCell(nn.Module):
         layers = sorted({source.partition(".")[2] for source in genotype.sources} - {"dec"})
         self.adapters = nn.ModuleDict({layer: ConvNormReLU(ENCODER_CHANNELS[layer], channels) for layer in layers})
         self.blocks = nn.ModuleList(CellBlock(block, channels) for block in genotype.blocks)
-        attentions = [
-            (block.aggregation, each.inputs[1])
-            for block, each in zip(self.blocks, genotype.blocks, strict=True)
-            if isinstance(block, CellBlock) and isinstance(block.aggregation, Attention)
-        ]
-        self.slots = max((attention.slots for attention, read in attentions if read.startswith("past.")), default=1)
+        attentions = [module for module in self.blocks.modules() if isinstance(module, Attention)]
+        self.slots = max((attention.slots for attention in attentions), default=1)
         """Frames that the memory holds."""
-        self._counts = self.slots > 1 or any(attention.phases > 1 for attention, _ in attentions)
+        self._counts = self.slots > 1 or any(attention.phases > 1 for attention in attentions)
         self.reduce = ConvNormReLU(len(genotype.loose_ends) * channels, channels)
         self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
 
@@ -86,13 +82,11 @@ class DynamicCell(nn.Module):
                 tensors[name] = block(tensors[first], tensors[second])
                 continue
             query = block.first(tensors[first])
-            past = second.startswith("past.")
-            entry = block.encode(tensors[second], query, then if past else then + 1)
-            memory = [*(_entry(slot, name) for slot in older), entry] if past else [entry]
-            read = memory[-block.aggregation.slots :]
-            there = present[-len(read) :] if present is not None and past else None
-            tensors[name] = block.aggregation(query, read, then + 1, there)
-            if past:
+            entry = block.encode(tensors[second], query, then if second.startswith("past.") else then + 1)
+            memory = [*(_entry(slot, name) for slot in older), entry][-block.aggregation.slots :]
+            there = None if present is None else present[-len(memory) :]
+            tensors[name] = block.aggregation(query, memory, then + 1, there)
+            if block.aggregation.slots > 1:
                 entries |= {f"{name}.{part}": tensor for part, tensor in entry.items()}
         size = (features["layer2"].shape[-2], features["layer2"].shape[-1])
         ends = [resize(tensors[f"block{index}"], size) for index in self.genotype.loose_ends]
@@ -119,7 +113,10 @@ class CellBlock(nn.Module):
         first, second = block.operations
         self.first = OPERATIONS[first.name](channels, **first.arguments)
         self.second = OPERATIONS[second.name](channels, **second.arguments)
-        self.aggregation: nn.Module = AGGREGATIONS[block.aggregation.name](channels, **block.aggregation.arguments)
+        arguments = block.aggregation.arguments
+        if "slots" in arguments and not block.inputs[1].startswith("past."):
+            arguments["slots"] = 1  # what is not remembered is one map
+        self.aggregation: nn.Module = AGGREGATIONS[block.aggregation.name](channels, **arguments)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Two inputs (N, C, ., .) to one (N, C, h, w)."""
@@ -129,8 +126,8 @@ class CellBlock(nn.Module):
 
     def encode(self, x2: Tensor, query: Tensor, frame: Tensor) -> Entry:
         """The entry that an attention will keep of a slot; `frame` is the slot's place in the clip."""
-        entry: Entry = self.aggregation.encode(self.second(x2), (query.shape[-2], query.shape[-1]), frame)
-        return entry
+        assert isinstance(self.aggregation, Attention)
+        return self.aggregation.encode(self.second(x2), (query.shape[-2], query.shape[-1]), frame)
 
 
 def _entry(slot: Mapping[str, Tensor], block: str) -> Entry:

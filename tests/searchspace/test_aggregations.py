@@ -5,71 +5,105 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from searchspace.aggregations import AGGREGATIONS, AffineSampling, PredictiveFilter
+from searchspace.aggregations import AGGREGATIONS, AffineSampling, GatedFusion, PredictiveFilter
+from searchspace.attention import Attention
 from searchspace.choices import AGGREGATIONS as RULES
-from searchspace.genotype import SYMMETRIC
+from searchspace.choices import DEFAULTS
+from searchspace.space import Space
 
-PAPER = {  # parameters at 64 channels, facts/nas.md section 8
+CHOICES = Space.load("video").aggregations
+TMANET = (3_392 + 3_392) + 41_216  # queries, keys, values: 1x1 and 3x3 with batch norms, to 16, 16 and 64 channels
+LMANET = (9_232 + 9_232) + 36_928  # the same, linear 3x3
+TDNET = (1_344 + 1_344) + 4_160 + 3 * 4_096 + 128  # the same: 1x1 twice, 1x1 twice, 1x1; a stage for each slot; norm
+PARAMETERS = {  # at 64 channels, for the paper's six as in facts/nas.md section 8
     "weighted_sum": 128,
     "concat": 8_320,
     "predictive_filter": 585,
     "affine_sampling": 390,
     "conv3d": 73_856,
     "attention_gate": 0,
+    "memory_attention(slots=1)": TMANET,
+    "memory_attention(slots=4)": TMANET,
+    "memory_attention(slots=4, stride=2)": TMANET,
+    "local_correlation(slots=1, window=11)": LMANET,
+    "local_correlation(slots=4, window=5)": LMANET,
+    "local_correlation(slots=4, window=11)": LMANET,
+    "attention_propagation(slots=3, stride=2)": TDNET,
+    "attention_propagation(phases=4, slots=3, stride=2)": TDNET + 4 * (16 * 64 + 64),
+    "gated_fusion(light=False)": 2 * 128 + 147_584 + 2 * 36_928 + 128,  # norms, both gates, encoders, norm
+    "gated_fusion(light=True)": (64 * 8 + 16) + (8 * 128 + 128) + 128,
 }
 SHAPES = [(1, 2, 3, 1), (2, 2, 1, 1), (2, 2, 3, 4), (1, 2, 5, 4)]
 
 
+def build(choice, channels):
+    return AGGREGATIONS[choice.name](channels, **choice.arguments)
+
+
+def aggregate(aggregation, x1, x2):
+    """Aggregate two maps; an attention reads `x2` and multiples of it from a full memory."""
+    if not isinstance(aggregation, Attention):
+        return aggregation(x1, x2)
+    places = [torch.tensor([index], device=x1.device) for index in range(aggregation.slots + 1)]
+    memory = [aggregation.encode((index + 1) * x2, x1.shape[-2:], at) for index, at in enumerate(places[:-1])]
+    return aggregation(x1, memory, places[-1])
+
+
 def test_builders_take_exactly_the_parameters_that_the_rules_name():
     for name, builder in AGGREGATIONS.items():
-        assert ["channels", *RULES[name]] == list(inspect.signature(builder).parameters)
+        taken = inspect.signature(builder).parameters
+        assert {"channels", *RULES[name]} == set(taken)
+        given = {key: argument.default for key, argument in taken.items() if argument.default is not argument.empty}
+        assert given == DEFAULTS.get(name, {})
+        assert all(type(given[key]) is type(value) for key, value in DEFAULTS.get(name, {}).items())
     assert AGGREGATIONS.keys() == RULES.keys()
 
 
-@pytest.mark.parametrize("name", AGGREGATIONS)
-def test_parameters_are_as_many_as_the_facts_say(name):
-    assert sum(p.numel() for p in AGGREGATIONS[name](64).parameters()) == PAPER[name]
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_parameters_are_as_many_as_counted_by_hand(choice):
+    assert sum(p.numel() for p in build(choice, 64).parameters()) == PARAMETERS[str(choice)]
 
 
-@pytest.mark.parametrize("name", AGGREGATIONS)
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
 @pytest.mark.parametrize("shape", [(1, 8, 1, 1), (1, 8, 3, 1), (2, 8, 7, 5), (1, 8, 12, 15)], ids=str)
-def test_any_size_and_batch_trains_and_keeps_its_shape(name, shape, draw):
-    aggregation = AGGREGATIONS[name](8)
+def test_any_size_and_batch_trains_and_keeps_its_shape(choice, shape, draw):
+    aggregation = build(choice, 8)
     x1, x2 = draw(*shape, dtype=torch.float32), draw(*shape, seed=1, dtype=torch.float32)
-    y = aggregation(x1, x2)
+    y = aggregate(aggregation, x1, x2)
     y.sum().backward()
     assert y.shape == x1.shape
     assert y.isfinite().all()
     assert all(tensor.grad.isfinite().all() for tensor in (x1, x2, *aggregation.parameters()))
 
 
-@pytest.mark.parametrize("name", AGGREGATIONS)
-def test_images_of_a_batch_do_not_mix_in_eval_mode(name, draw, stir):
-    aggregation = stir(AGGREGATIONS[name](4)).double().eval()
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_images_of_a_batch_do_not_mix_in_eval_mode(choice, draw, stir):
+    aggregation = stir(build(choice, 4)).double().eval()
     x1, x2 = draw(3, 4, 7, 5), draw(3, 4, 7, 5, seed=1)
-    one_by_one = [aggregation(one, two) for one, two in zip(x1.split(1), x2.split(1), strict=True)]
-    torch.testing.assert_close(aggregation(x1, x2), torch.cat(one_by_one))
+    one_by_one = [aggregate(aggregation, one, two) for one, two in zip(x1.split(1), x2.split(1), strict=True)]
+    torch.testing.assert_close(aggregate(aggregation, x1, x2), torch.cat(one_by_one))
 
 
-@pytest.mark.parametrize("name", AGGREGATIONS)
-def test_bfloat16_autocast_stays_close_to_float32(name, draw, stir):
-    aggregation = stir(AGGREGATIONS[name](16), 0.05)
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_bfloat16_autocast_stays_close_to_float32(choice, draw, stir):
+    aggregation = stir(build(choice, 16), 0.05)
     x1, x2 = draw(2, 16, 9, 7, dtype=torch.float32), draw(2, 16, 9, 7, seed=1, dtype=torch.float32)
-    full = aggregation(x1, x2)
+    full = aggregate(aggregation, x1, x2)
     with torch.autocast("cpu", torch.bfloat16):
-        half = aggregation(x1, x2)
+        half = aggregate(aggregation, x1, x2)
     half.float().sum().backward()
     assert (half.float() - full).abs().mean() < 0.03 * full.std()
     assert all(p.grad.isfinite().all() for p in aggregation.parameters())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", AGGREGATIONS)
-def test_cuda_agrees_with_the_cpu(name, draw, stir):
-    aggregation = stir(AGGREGATIONS[name](8), 0.05)
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_cuda_agrees_with_the_cpu(choice, draw, stir):
+    aggregation = stir(build(choice, 8), 0.05)
     x1, x2 = draw(2, 8, 9, 7, dtype=torch.float32), draw(2, 8, 9, 7, seed=1, dtype=torch.float32)
-    expected = aggregation(x1, x2)
-    torch.testing.assert_close(aggregation.cuda()(x1.cuda(), x2.cuda()).cpu(), expected, rtol=1e-2, atol=1e-2)
+    expected = aggregate(aggregation, x1, x2)
+    actual = aggregate(aggregation.cuda(), x1.cuda(), x2.cuda())
+    torch.testing.assert_close(actual.cpu(), expected, rtol=1e-2, atol=1e-2)
 
 
 def weighted_sum(naive, module, x1, x2):
@@ -128,6 +162,38 @@ def test_agrees_with_explicit_loops(reference, shape, naive, draw, stir, assert_
     assert_same(aggregation(x1, x2), expected, [x1, x2, *aggregation.parameters()])
 
 
+def linear(naive, x, layer):
+    return naive.conv(x, layer.weight) + layer.bias[:, None, None]
+
+
+def gated_fusion(naive, module, x1, x2):
+    one, two = naive.norm_relu(x1, module.norms[0]), naive.norm_relu(x2, module.norms[1])
+    both = naive.every_pixel(one, lambda n, r, c: torch.cat((one[n, :, r, c], two[n, :, r, c])))
+    total = 0
+    gates = zip(module.gates.weight.chunk(2), module.gates.bias.chunk(2), strict=True)
+    for x, encoder, (gate, bias) in zip((one, two), module.encoders, gates, strict=True):
+        total = total + linear(naive, x, encoder) / (1 + (-naive.conv(both, gate) - bias[:, None, None]).exp())
+    return naive.norm_relu(total, module.norm)
+
+
+def light_gated_fusion(naive, module, x1, x2):
+    squeezed = naive.conv(x1, module.squeeze.weight) + naive.conv(x2, module.squeeze.weight)
+    squeezed = naive.norm_relu(squeezed, module.squeeze_norm)
+    total = 0
+    for x, gate, bias in zip((x1, x2), module.gates.weight.chunk(2), module.gates.bias.chunk(2), strict=True):
+        total = total + x / (1 + (-naive.conv(squeezed, gate) - bias[:, None, None]).exp())
+    return naive.norm_relu(total, module.norm)
+
+
+@pytest.mark.parametrize("reference", [gated_fusion, light_gated_fusion])
+@pytest.mark.parametrize("shape", [(1, 2, 3, 1), (2, 2, 3, 4), (1, 9, 3, 2)], ids=str)
+def test_gated_fusion_agrees_with_explicit_loops(reference, shape, naive, draw, stir, assert_same):
+    aggregation = stir(GatedFusion(shape[1], light=reference is light_gated_fusion).double())
+    x1, x2 = draw(*shape), draw(*shape, seed=1)
+    expected = reference(naive, aggregation, x1, x2)
+    assert_same(aggregation(x1, x2), expected, [x1, x2, *aggregation.parameters()])
+
+
 def test_conv3d_is_the_unpadded_depth_convolution_of_the_stack(draw, assert_same):
     ours, torchs = AGGREGATIONS["conv3d"](4).double(), nn.Conv3d(4, 4, (2, 3, 3), padding=(0, 1, 1), bias=False)
     convolution, norm, _ = ours.conv
@@ -162,20 +228,34 @@ def test_affine_sampling_reads_one_pixel_to_the_right_where_told_to(draw):
     torch.testing.assert_close(shifted[..., 3], x1[..., 3])  # border
 
 
-@pytest.mark.parametrize("name", sorted(SYMMETRIC))
-def test_symmetric_aggregations_can_swap_inputs_by_swapping_weights(name, draw, stir):
-    aggregation, x1, x2 = stir(AGGREGATIONS[name](3).double()), draw(2, 3, 5, 4), draw(2, 3, 5, 4, seed=1)
-    before = aggregation(x1, x2)
+def swapped(aggregation):
+    """The aggregation with the weights of its two inputs in each other's place."""
     with torch.no_grad():
-        if name == "weighted_sum":
-            aggregation.first.data, aggregation.second.data = aggregation.second.data, aggregation.first.data
-        else:
+        if isinstance(aggregation, GatedFusion):
+            weight, bias = aggregation.gates.weight, aggregation.gates.bias
+            weight.copy_(weight.roll(len(weight) // 2, dims=0))
+            bias.copy_(bias.roll(len(bias) // 2))
+            if not aggregation.light:
+                weight.copy_(weight.roll(weight.shape[1] // 2, dims=1))
+                aggregation.norms, aggregation.encoders = aggregation.norms[::-1], aggregation.encoders[::-1]
+        elif hasattr(aggregation, "conv"):
             weight = aggregation.conv[0].weight
-            weight.copy_(weight.roll(3, dims=1))
-    torch.testing.assert_close(aggregation(x2, x1), before)
+            weight.copy_(weight.roll(weight.shape[1] // 2, dims=1))
+        else:
+            aggregation.first.data, aggregation.second.data = aggregation.second.data, aggregation.first.data
+    return aggregation
 
 
-@pytest.mark.parametrize("name", sorted(AGGREGATIONS.keys() - SYMMETRIC))
-def test_the_others_tell_their_inputs_apart(name, draw, stir):
-    aggregation, x1, x2 = stir(AGGREGATIONS[name](3).double()), draw(2, 3, 5, 4), draw(2, 3, 5, 4, seed=1)
-    assert not torch.allclose(aggregation(x1, x2), aggregation(x2, x1))
+@pytest.mark.parametrize(
+    "choice", [c for c in CHOICES if c.name in {"weighted_sum", "concat", "conv3d", "gated_fusion"}], ids=str
+)
+def test_symmetric_aggregations_can_swap_inputs_by_swapping_weights(choice, draw, stir):
+    aggregation, x1, x2 = stir(build(choice, 3).double()), draw(2, 3, 5, 4), draw(2, 3, 5, 4, seed=1)
+    before = aggregation(x1, x2)
+    torch.testing.assert_close(swapped(aggregation)(x2, x1), before)
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=str)
+def test_inputs_are_told_apart(choice, draw, stir):
+    aggregation, x1, x2 = stir(build(choice, 4).double()), draw(2, 4, 5, 4), draw(2, 4, 5, 4, seed=1)
+    assert not torch.allclose(aggregate(aggregation, x1, x2), aggregate(aggregation, x2, x1))
