@@ -1,6 +1,6 @@
 import pytest
 
-from searchspace.choices import AGGREGATIONS, OPERATIONS, Choice, check
+from searchspace.choices import AGGREGATIONS, DEFAULTS, OPERATIONS, RULES, Choice, check
 from searchspace.errors import SpaceError
 
 
@@ -53,6 +53,76 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 def test_parameters_that_a_choice_does_not_take_are_refused(parameters, message):
     with pytest.raises(SpaceError, match=message):
         check(Choice("separable_conv", parameters), "operation")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, known in RULES.items() for name in known])
+def test_every_allowed_value_passes_and_its_neighbours_do_not(kind, name):
+    rules = RULES[kind][name]
+    plain = {key: next(iter(allowed)) for key, allowed in rules.items()}
+    for key, allowed in rules.items():
+        for value in allowed:
+            check(Choice(name, tuple((plain | {key: value}).items())), kind)
+        good = {(type(value), value) for value in allowed}
+        near = [(type(v), v) for x in allowed for v in (int(x) - 1, int(x), int(x) + 1, float(x), bool(x))]
+        for value in [*(value for _, value in set(near) - good), None, "", float("nan"), [1], 10**400]:
+            with pytest.raises(SpaceError, match=f"{kind} {name}: {key} must be one of .*, but is "):
+                check(Choice(name, tuple((plain | {key: value}).items())), kind)
+
+
+def test_a_parameter_at_its_default_is_as_good_as_none():
+    bare = Choice("memory_attention", (("slots", 4),))
+    for key, value in DEFAULTS["memory_attention"].items():
+        said = Choice("memory_attention", (("slots", 4), (key, value)))
+        assert (said, hash(said), str(said), said.to_json()) == (bare, hash(bare), str(bare), bare.to_json())
+    assert str(bare) == "memory_attention(slots=4)"
+    check(bare, "aggregation")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, None])
+def test_what_only_equals_a_default_is_not_the_default(value):
+    choice = Choice("memory_attention", (("scaled", value), ("slots", 4)))
+    assert choice.arguments == {"scaled": value, "slots": 4}
+    with pytest.raises(SpaceError, match="memory_attention: scaled must be one of False, True, but is"):
+        check(choice, "aggregation")
+
+
+def test_defaults_are_allowed_values_of_parameters_that_exist():
+    for name, defaults in DEFAULTS.items():
+        for key, value in defaults.items():
+            assert (type(value), value) in {(type(other), other) for other in AGGREGATIONS[name][key]}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            {"local_correlation": {"slots": 4, "window": 10}},
+            "local_correlation: window must be one of 1, 3, 5, ..., 63, but is 10$",
+        ),
+        (
+            {"local_correlation": {"slots": 4}},
+            r"local_correlation takes slots, window, keys \(16\), values \(64\), masked \(False\), joint \(True\), "
+            r"but got \['slots'\]$",
+        ),
+        (
+            {"memory_attention": {"slots": 4, "window": 5}},
+            r"memory_attention takes slots, .*, but got \['slots', 'window'\]$",
+        ),
+        ("memory_attention", r"memory_attention takes slots, keys \(16\), .*, but got none$"),
+        ({"memory_attention": {"slots": 0}}, "memory_attention: slots must be one of 1, 2, 3, ..., 16, but is 0$"),
+        ({"memory_attention": {"slots": True}}, "memory_attention: slots must be one of .*, but is True$"),
+        (
+            {"attention_propagation": {"slots": 3, "stride": 2, "phases": 3}},
+            "attention_propagation: phases must be one of 1, 2, 4, but is 3$",
+        ),
+        ({"gated_fusion": {"light": 1}}, "gated_fusion: light must be one of False, True, but is 1$"),
+        ("gated_fusion", "gated_fusion takes light, but got none$"),
+    ],
+    ids=str,
+)
+def test_attentions_say_which_parameter_breaks_which_rule(choice, message):
+    with pytest.raises(SpaceError, match=f"^aggregation {message}"):
+        check(Choice.from_json(choice), "aggregation")
 
 
 def test_choices_without_parameters_pass_bare_and_only_bare():

@@ -25,8 +25,13 @@ def block(first, second, aggregation=CONCAT, operations=(SKIP, SKIP)):
 
 
 @st.composite
-def genotypes(draw, fewest=1):
-    space = Space.load("paper", blocks=draw(st.integers(fewest, 5)))
+def spaces(draw, fewest=1):
+    return Space.load(draw(st.sampled_from(("paper", "video"))), blocks=draw(st.integers(fewest, 5)))
+
+
+@st.composite
+def genotypes(draw, space=None):
+    space = space or draw(spaces())
     return space.genotype(tuple(draw(st.integers(0, d.choices - 1)) for d in space.decisions))
 
 
@@ -101,9 +106,9 @@ def test_the_key_ignores_the_order_of_blocks_and_of_symmetric_pairs(genotype, da
 
 
 @settings(deadline=None, max_examples=150)
-@given(genotypes(fewest=2), st.data())
-def test_one_changed_token_keeps_the_key_exactly_if_the_graph_stays(genotype, data):
-    space = Space.load("paper", blocks=len(genotype.blocks))
+@given(spaces(fewest=2), st.data())
+def test_one_changed_token_keeps_the_key_exactly_if_the_graph_stays(space, data):
+    genotype = data.draw(genotypes(space))
     tokens = list(space.tokens(genotype))
     place = data.draw(st.integers(0, len(tokens) - 1))
     tokens[place] = data.draw(st.integers(0, space.decisions[place].choices - 1))
@@ -132,7 +137,8 @@ def test_over_a_whole_space_keys_are_equal_exactly_where_networkx_finds_an_isomo
 
 
 def test_swapping_the_inputs_of_an_order_sensitive_aggregation_is_another_cell():
-    for aggregation in (GATE, Choice("predictive_filter"), Choice("affine_sampling")):
+    attentions = [choice for choice in Space.load("video").aggregations if "slots" in choice.arguments]
+    for aggregation in (GATE, Choice("predictive_filter"), Choice("affine_sampling"), *attentions):
         one = Genotype((block("past.dec", "cur.layer2", aggregation),))
         two = Genotype((block("cur.layer2", "past.dec", aggregation),))
         assert one.key != two.key
@@ -142,6 +148,31 @@ def test_the_key_is_a_fixed_function_of_the_cell():
     """Keys name files and random streams: a change of this number makes old runs unrepeatable."""
     genotype = Genotype((block("past.dec", "cur.layer2"), block("block0", "cur.layer4", GATE, (POOL, SKIP))))
     assert genotype.key == "ebeb8817edcacc81"
+    attention = Choice("memory_attention", (("slots", 4), ("stride", 2)))
+    assert Genotype((block("cur.layer2", "past.dec", attention),)).key == "d79017ff91d6ae8d"
+
+
+def test_parameters_at_their_defaults_are_no_part_of_the_key():
+    short, long = (("slots", 4),), (("keys", 16), ("scaled", False), ("slots", 4), ("stride", 1), ("values", 64))
+    cells = [Genotype((block("cur.layer2", "past.dec", Choice("memory_attention", sizes)),)) for sizes in (short, long)]
+    assert cells[0] == cells[1]
+    assert cells[0].key == cells[1].key
+    assert cells[1].to_json()["blocks"][0]["aggregation"] == {"memory_attention": {"slots": 4}}
+
+
+def test_other_parameters_are():
+    keys = {
+        Genotype((block("cur.layer2", "past.dec", Choice("local_correlation", tuple(sizes.items()))),)).key
+        for sizes in (
+            {"slots": 4, "window": 11},
+            {"slots": 3, "window": 11},
+            {"slots": 4, "window": 9},
+            {"slots": 4, "window": 11, "masked": True},
+            {"slots": 4, "window": 11, "joint": False},
+            {"slots": 4, "window": 11, "keys": 17},
+        )
+    }
+    assert len(keys) == 6
 
 
 @pytest.mark.parametrize("readers", [0, 3, 5])
@@ -202,6 +233,16 @@ DEEP = json.loads("[" * 500 + "]" * 500)
         pytest.param(broken(operations=["skip", "x" * 10_000]), "block 1: unknown operation 'xxx", id="long name"),
         pytest.param(broken(aggregation="sum"), "unknown aggregation 'sum'; known are weighted_sum", id="aggregation"),
         pytest.param(broken(aggregation=None), "block 1: a block must have exactly the keys", id="a field missing"),
+        pytest.param(
+            broken(aggregation={"local_correlation": {"slots": 4, "window": 10}}),
+            "block 1: aggregation local_correlation: window must be one of 1, 3, 5, ..., 63, but is 10",
+            id="an even window",
+        ),
+        pytest.param(
+            broken(aggregation={"memory_attention": {"keys": 16}}),
+            r"block 1: aggregation memory_attention takes slots, keys \(16\), .*, but got none",
+            id="no slots",
+        ),
         pytest.param(broken(stride=2), "exactly the keys aggregation, inputs, operations, but has", id="a field more"),
         pytest.param(
             broken(operations=["skip", {"separable_conv": {"kernel": 10**400, "dilation": 1}}]),

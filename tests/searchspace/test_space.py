@@ -13,6 +13,7 @@ from searchspace.genotype import INPUTS, Block, Genotype
 from searchspace.space import Decision, Space
 
 PAPER = Space.load("paper")
+VIDEO = Space.load("video")
 
 
 @pytest.mark.parametrize(("blocks", "size"), [(4, 6_143_750_465_126_400), (5, 107_491_058_137_851_494_400)])
@@ -41,6 +42,25 @@ def test_the_papers_space_is_the_papers():
     assert PAPER.vocabulary("input") == [*INPUTS, "block0", "block1", "block2", "block3"]
 
 
+def test_the_video_space_is_the_papers_and_what_reads_a_memory():
+    assert (VIDEO.name, VIDEO.blocks, VIDEO.inputs) == ("video", 5, INPUTS)
+    assert VIDEO.operations == PAPER.operations
+    assert VIDEO.aggregations[:6] == PAPER.aggregations
+    assert VIDEO.vocabulary("aggregation")[6:] == [
+        "memory_attention(slots=1)",
+        "memory_attention(slots=4)",
+        "memory_attention(slots=4, stride=2)",
+        "local_correlation(slots=1, window=11)",
+        "local_correlation(slots=4, window=5)",
+        "local_correlation(slots=4, window=11)",
+        "attention_propagation(phases=4, slots=3, stride=2)",
+        "attention_propagation(slots=3, stride=2)",
+        "gated_fusion(light=False)",
+        "gated_fusion(light=True)",
+    ]
+    assert VIDEO.size == (5 * 6 * 7 * 8 * 9) ** 2 * 6**10 * 16**5
+
+
 def test_decisions_stand_in_the_papers_order():
     assert Space.load("paper", blocks=2).decisions == tuple(
         Decision(kind, block, choices)
@@ -60,9 +80,10 @@ def test_tokens_mean_what_the_lists_say():
 
 
 @settings(deadline=None)
-@given(st.tuples(*(st.integers(0, decision.choices - 1) for decision in PAPER.decisions)))
-def test_tokens_and_back_are_the_same_tokens(tokens):
-    assert PAPER.tokens(PAPER.genotype(tokens)) == tokens
+@given(st.sampled_from((PAPER, VIDEO)), st.data())
+def test_tokens_and_back_are_the_same_tokens(space, data):
+    tokens = data.draw(st.tuples(*(st.integers(0, decision.choices - 1) for decision in space.decisions)))
+    assert space.tokens(space.genotype(tokens)) == tokens
 
 
 def test_a_genotype_of_another_space_has_no_tokens():
@@ -131,6 +152,24 @@ def test_a_users_space_loads_from_its_file(tmp_path):
             {"operations": "[separable_conv: {kernel: 4, dilation: 1}]"},
             "kernel must be one of 1, 3, 5, ..., 15, but is 4",
         ),
+        (
+            {"aggregations": "[local_correlation: {slots: 4, window: 10}]"},
+            "aggregation local_correlation: window must be one of 1, 3, 5, ..., 63, but is 10$",
+        ),
+        (
+            {"aggregations": "[local_correlation: {slots: 17, window: 11}]"},
+            "aggregation local_correlation: slots must be one of 1, 2, 3, ..., 16, but is 17$",
+        ),
+        ({"aggregations": "[memory_attention]"}, r"memory_attention takes slots, keys \(16\), .*, but got none$"),
+        (
+            {"aggregations": "[memory_attention: {slots: 2, scaled: maybe}]"},
+            "aggregation memory_attention: scaled must be one of False, True, but is 'maybe'$",
+        ),
+        (
+            {"aggregations": "[memory_attention: {slots: 4}, memory_attention: {slots: 4, keys: 16}]"},
+            "aggregations must be a list of one or more different choices",
+        ),
+        ({"aggregations": "[]"}, "aggregations must be a list of one or more different choices"),
         ({"aggregations": "[skip]"}, "unknown aggregation 'skip'; known are weighted_sum"),
         ({"aggregations": "[concat"}, "not a YAML file"),
         ({"aggregations": "[" * 1000}, "not a YAML file"),
