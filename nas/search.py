@@ -4,7 +4,7 @@ import datetime
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,8 +65,9 @@ def main(arguments: Arguments) -> None:
     from nas.training.preparation import prepare
 
     compute = resolve(arguments.config.compute)
-    config = resolved(arguments.config, compute)
-    space = Space.load(config.space.space, config.space.blocks)
+    space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
+    config = resolved(arguments.config, compute, space)
+    fixed_points = chosen(FIXED_POINTS, config.fixed_points)
     with RunStore.open(run_directory(arguments), identity=identity(config), config=to_mapping(config)) as store:
         log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
@@ -74,19 +75,35 @@ def main(arguments: Arguments) -> None:
         store.bind("features", prepared.features.fingerprint)
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             end_on_sigterm()  # again: starting Ray takes the signal
-            evaluate_fixed_points(executor, store, FIXED_POINTS, config)
-            strategy = make_strategy(config, space)
+            evaluate_fixed_points(executor, store, fixed_points, config)
+            strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
             search(strategy, executor, store, config, EarlyStopping(), after_tell=curves.add)
         if isinstance(strategy, PPO):
             strategy.save(store.directory / "controller.pt")
         print(write_report(store.directory, store.trials, config, space, prepared))
 
 
-def resolved(config: SearchConfig, compute: "Compute") -> SearchConfig:
-    """The configuration with every `auto` replaced by what it means on this machine."""
+def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
+    """The configuration with every `auto` replaced by what it means on this machine and for this space."""
+    from nas.training.memory import share_of_memory
+
     precision: Literal["float32", "bfloat16"] = "float32" if compute.dtype is None else "bfloat16"
     threads = config.compute.threads or max(1, (os.cpu_count() or 1) // config.machine.workers)
-    return replace(config, compute=ComputeConfig(device=str(compute.device), precision=precision, threads=threads))
+    memory = config.candidate.max_memory or share_of_memory(compute.device, config.machine.workers)
+    return replace(
+        config,
+        data=replace(config.data, window=config.data.window or max(3, space.slots + 1)),
+        candidate=replace(config.candidate, max_memory=memory),
+        compute=ComputeConfig(device=str(compute.device), precision=precision, threads=threads),
+    )
+
+
+def chosen(known: Mapping[str, Genotype | None], names: Sequence[str]) -> dict[str, Genotype | None]:
+    """The named fixed points. Raises RunError for a name that there is not."""
+    for name in names:
+        if name not in known:
+            raise RunError(f"unknown fixed point {name!r}; known are {', '.join(known)}")
+    return {name: known[name] for name in names}
 
 
 def run_directory(arguments: Arguments) -> Path:
@@ -120,17 +137,19 @@ def evaluate_fixed_points(
     executor: Executor[Job, Trial], store: RunStore, fixed_points: Mapping[str, Genotype | None], config: SearchConfig
 ) -> None:
     """Evaluate each fixed point that the log does not hold yet, as any candidate but never stopped half-way."""
-    held = {trial.fixed_point for trial in store.trials}
-    missing = [name for name in fixed_points if name not in held]
-    waiting = deque(
-        Job(fixed_point=name, genotype=fixed_points[name], seed=stream(config.seed, "candidate", name))
-        for name in missing
-    )
+    held = {(trial.fixed_point, trial.seed) for trial in store.trials}
+    waiting: deque[Job] = deque()
+    for repetition in range(config.fixed_point_seeds):
+        for name, genotype in fixed_points.items():
+            seed = stream(config.seed, "candidate", name, repetition)
+            if (name, seed) not in held:
+                waiting.append(Job(fixed_point=name, genotype=genotype, seed=seed))
+    missing = len(waiting)
     while missing:
         for trial in completed(executor, waiting):
             store.append(trial)
-            missing.remove(trial.name)
-            log.info("%s: %s", trial.name, outcome(trial))
+            missing -= 1
+            log.info("%s: %s [%d fixed points to go]", trial.name, outcome(trial), missing)
 
 
 def search(

@@ -65,7 +65,7 @@ class Space:
         """Load a space that ships with dyncell by its name, or any other by the path of its YAML file.
 
         Args:
-            name_or_path: `paper`, or a path that ends in `.yaml` or `.yml`.
+            name_or_path: `video`, `paper`, or a path that ends in `.yaml` or `.yml`.
             blocks: blocks of a cell; by default what the file says.
 
         Raises:
@@ -95,6 +95,11 @@ class Space:
     def size(self) -> int:
         """Number of token strings; several may describe the same cell."""
         return prod(decision.choices for decision in self.decisions)
+
+    @property
+    def slots(self) -> int:
+        """Frames of the longest memory that a cell may have."""
+        return max((int(choice.arguments.get("slots", 1)) for choice in self.aggregations), default=1)
 
     def vocabulary(self, kind: DecisionKind) -> list[str]:
         """What the tokens of a kind mean: the label of each token, of inputs as the last block sees them."""

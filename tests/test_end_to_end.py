@@ -19,7 +19,8 @@ from cache.static.network import StaticNetwork, save_checkpoint
 pytestmark = pytest.mark.slow
 
 SMALL = ["--trials", "5", "--blocks", "2", "--candidate.epochs", "2", "--candidate.batch", "32", "--lookahead", "3"]
-TIMES = {"seconds", "worker"}  # all else of a trial follows from the settings
+SMALL += ["--window", "3", "--fixed-points", "per_frame", "tdnet"]
+TIMES = {"seconds", "latency", "worker"}  # all else of a trial follows from the settings
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def search(home, run, *flags, code=0):
 def log_of(home, run):
     trials = [json.loads(line) for line in (home / run / "trials.jsonl").read_text().splitlines()]
     kept = [{key: value for key, value in trial.items() if key not in TIMES} for trial in trials]
-    return sorted(kept, key=lambda trial: (trial["number"] is not None, trial["number"]))
+    return sorted(kept, key=lambda trial: (trial["number"] is not None, trial["number"], trial["fixed_point"]))
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +58,11 @@ def whole(home):
 
 def test_a_run_leaves_a_log_a_report_and_pictures(home, whole):
     result, trials = whole
-    assert [trial["number"] for trial in trials] == [None, 0, 1, 2, 3, 4]
-    assert trials[0]["fixed_point"] == "per_frame"
+    assert [trial["number"] for trial in trials] == [None, None, 0, 1, 2, 3, 4]
+    assert [trial["fixed_point"] for trial in trials[:2]] == ["per_frame", "tdnet"]
     assert all(trial["status"] in ("finished", "early_stopped") for trial in trials)
     assert "per_frame" in result.stdout
+    assert "tdnet" in result.stdout
     left = {path.name for path in (home / "whole").iterdir()}
     assert left >= {"config.yaml", "inputs.yaml", "trials.jsonl", "report.md", "plots", "search.log", "controller.pt"}
     report = (home / "whole" / "report.md").read_text()
@@ -83,7 +85,7 @@ def test_ray_workers_give_the_trials_of_a_single_process(home, whole, workers):
 
 def test_another_seed_gives_other_trials(home, whole):
     search(home, "other", "--seed", "1", "--trials", "2")
-    assert log_of(home, "other")[1]["genotype"] != whole[1][1]["genotype"]
+    assert log_of(home, "other")[2]["genotype"] != whole[1][2]["genotype"]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -103,7 +105,7 @@ def test_a_search_stopped_at_any_moment_goes_on_to_the_same_log(home, whole, sen
 
 def test_a_finished_run_is_not_trained_again_and_goes_on_when_trials_are_raised(home, whole):
     search(home, "longer", "--trials", "3")
-    assert len(log_of(home, "longer")) == 4
+    assert len(log_of(home, "longer")) == 5
     search(home, "longer")
     assert log_of(home, "longer") == whole[1]
     before = (home / "longer" / "trials.jsonl").read_bytes()

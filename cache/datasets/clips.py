@@ -107,7 +107,10 @@ def runs(frames: Sequence[Frame]) -> tuple[range, ...]:
 
 
 def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None = None) -> tuple[Window, ...]:
-    """Every window of `length` consecutive frames of one run whose frames after the first are all labelled.
+    """Every window of `length` consecutive frames of one run whose last frame is labelled.
+
+    A run that has no such window gives its longest one, if that has two frames: the frames before the last labelled
+    one. So short clips are seen with as much of a past as they have.
 
     Args:
         frames: in the order of `Dataset.frames`; positions in a window refer to this list.
@@ -116,18 +119,25 @@ def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None
     """
     if length < 1:
         raise ValueError(f"a window has 1 frame or more, but length is {length}")
-    allowed = None if within is None else frozenset(within)
+    allowed = range(len(frames)) if within is None else frozenset(within)
     found = []
-    for run in runs(frames):
-        for start in range(run.start, run.stop - length + 1):
-            positions = tuple(range(start, start + length))
-            must_be_labelled = positions[1:] or positions
-            if not all(frames[i].labelled for i in must_be_labelled):
-                continue
-            if allowed is None or allowed.issuperset(positions):
-                span = frames[positions[-1]].number - frames[start].number
-                found.append(Window(positions, round(span / max(length - 1, 1))))
+    for piece in _pieces(runs(frames), allowed):
+        ends = [position + 1 for position in piece if frames[position].labelled]
+        whole = [range(end - length, end) for end in ends if end - length >= piece.start]
+        shorter = [range(piece.start, end) for end in ends[-1:] if end - piece.start >= 2]
+        for window in whole or shorter:
+            span = frames[window[-1]].number - frames[window[0]].number
+            found.append(Window(tuple(window), round(span / max(len(window) - 1, 1))))
     return tuple(found)
+
+
+def _pieces(ranges: Sequence[range], allowed: Collection[int]) -> list[range]:
+    """The longest stretches of `ranges` that lie in `allowed`."""
+    pieces = []
+    for each in ranges:
+        outside = [each.start - 1, *(i for i in each if i not in allowed), each.stop]
+        pieces += [range(before + 1, after) for before, after in pairwise(outside) if after - before > 1]
+    return pieces
 
 
 def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:

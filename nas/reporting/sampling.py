@@ -6,7 +6,7 @@ trial is one with a number. A trial that failed counts as sampled and has no rew
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -160,8 +160,42 @@ def sampled(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def fixed_points(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that are fixed points, as recorded."""
-    return [trial for trial in trials if trial.fixed_point is not None]
+    """The fixed points, one trial each: with the means of the rewards, scores and times of all its seeds that ended."""
+    return [_mean_trial(_successes(seeds)) for seeds in _by_fixed_point(trials).values()]
+
+
+def spreads(trials: Sequence[Trial]) -> dict[str, tuple[float, int]]:
+    """Name of each fixed point with two seeds or more -> sample standard deviation of its rewards, and their number."""
+    rewards = {
+        name: [reward_of(trial) for trial in seeds if trial.ok] for name, seeds in _by_fixed_point(trials).items()
+    }
+    return {name: (float(np.std(each, ddof=1)), len(each)) for name, each in rewards.items() if len(each) > 1}
+
+
+def _by_fixed_point(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    named: dict[str, list[Trial]] = {}
+    for trial in trials:
+        if trial.fixed_point is not None:
+            named.setdefault(trial.fixed_point, []).append(trial)
+    return named
+
+
+def _successes(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if trial.ok] or [trials[0]]
+
+
+def _mean_trial(trials: Sequence[Trial]) -> Trial:
+    if len(trials) == 1:
+        return trials[0]
+    metrics = {name: float(np.mean([trial.metrics[name] for trial in trials])) for name in trials[0].metrics}
+    times = [trial.latency for trial in trials if trial.latency is not None]
+    return replace(
+        trials[0],
+        reward=float(np.mean([reward_of(trial) for trial in trials])),
+        metrics=metrics,
+        seconds=float(np.mean([trial.seconds for trial in trials])),
+        latency=float(np.median(times)) if times else None,
+    )
 
 
 def reward_of(trial: Trial) -> float:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tabulate import tabulate
 
-from nas.reporting.sampling import fixed_points, ranking, sampled
+from nas.reporting.sampling import fixed_points, ranking, sampled, spreads
 from nas.runs.trial import Trial
 
 ABSENT: Final = "–"  # noqa: RUF001 (an en dash is what a table's empty cell holds)
@@ -20,32 +20,42 @@ COLUMNS: Final = (
     "mAcc %",
     "params (k)",
     "MACs (M)",
+    "state (kB)",
+    "step (ms)",
     "seconds",
     "status",
 )
+
+COSTS: Final = ("parameters", "macs", "state_bytes")
 
 
 def best_cells(trials: Sequence[Trial], top: int = 10) -> str:
     """The best cells and all fixed points in one table, best reward first; only cells have a rank.
 
-    Scores are on meta-val; parameters and MACs are those of one later frame of the head. Fixed points that failed
-    stand last, with their status. An empty table says so.
+    Scores are on meta-val; parameters, MACs and the step's time are those of one later frame of the head, the state is
+    what it remembers between frames. A fixed point of several seeds shows means, and the spread (sample standard
+    deviation) and number of its rewards. Fixed points that failed stand last, with their status. An empty table says
+    so.
     """
     ranks = {id(trial): rank for rank, trial in enumerate(ranking(trials)[:top], start=1)}
     shown = ranking(trials)[:top] + fixed_points(trials)
     shown.sort(key=lambda trial: -1.0 if trial.reward is None else trial.reward, reverse=True)
     if not shown:
         return "No trial has finished yet."
-    rows = [[ranks.get(id(trial), ABSENT), *_row(trial)] for trial in shown]
-    aligned = ("right", "left", *["right"] * 7, "left")
+    spread = spreads(trials)
+    rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name))] for trial in shown]
+    aligned = ("right", "left", *["right"] * (len(COLUMNS) - 3), "left")
     return tabulate(rows, headers=COLUMNS, tablefmt="github", colalign=aligned, disable_numparse=True)
 
 
-def _row(trial: Trial) -> list[str]:
+def _row(trial: Trial, spread: tuple[float, int] | None) -> list[str]:
     scores = [_number(trial.metrics.get(name), 100, 2) for name in ("miou", "fwiou", "mean_accuracy")]
-    costs = [_number(trial.cost.get("parameters"), 1e-3, 1), _number(trial.cost.get("macs"), 1e-6, 1)]
-    status = trial.status.replace("_", " ")
-    return [trial.name, _number(trial.reward, 1, 4), *scores, *costs, _number(trial.seconds, 1, 1), status]
+    costs = [_number(trial.cost.get(name), 1e-6 if name == "macs" else 1e-3, 1) for name in COSTS]
+    times = [_number(trial.latency, 1e3, 1), _number(trial.seconds, 1, 1)]
+    reward = _number(trial.reward, 1, 4)
+    if spread is not None:
+        reward += f" ± {spread[0]:.4f} ({spread[1]})"
+    return [trial.name, reward, *scores, *costs, *times, trial.status.replace("_", " ")]
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:

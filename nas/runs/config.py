@@ -27,14 +27,15 @@ class DataConfig:
     """Which data set."""
     scale: float = 1.0
     """Working resolution as a share of the frames' own height and width, in (0, 1]."""
-    window: int = 3
-    """Frames in a training window; the first one starts the memory, the loss is on the others."""
+    window: int = 0
+    """Frames in a window; the first one starts the memory, the loss is on the others. 0 is as many as fill the longest
+    memory of the space, and at least the paper's 3."""
     meta_val: float = 0.1
     """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
 
     def __post_init__(self) -> None:
         _require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
-        _require(self.window >= 2, "window must be at least 2 frames", self.window)
+        _require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
         _require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
 
 
@@ -84,7 +85,7 @@ class StaticConfig:
 class SpaceConfig:
     """What may be sampled."""
 
-    space: str = "paper"
+    space: str = "video"
     """Name of a space that ships with dyncell, or the path of a YAML file."""
     blocks: int | None = None
     """Blocks of a cell; by default what the space says (5, the paper's CamVid setting)."""
@@ -107,12 +108,16 @@ class CandidateConfig:
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
     early_stop: bool = True
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
+    max_memory: Annotated[float, arg(name="max-candidate-memory", prefix_name=False)] = 0.0
+    """GiB that training a candidate may take; one that would need more fails before it is built. 0 is a worker's share
+    of half the memory of the machine or of the GPU."""
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
         _require(self.batch >= 1, "candidate.batch must be at least 1", self.batch)
         _require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
         _require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
+        _require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
         even = self.epochs % 2 == 0
         _require(even or not self.early_stop, "candidate.epochs must be even to stop half-way", self.epochs)
 
@@ -242,6 +247,12 @@ class SearchConfig(PretrainConfig):
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
     strategy: Literal["ppo", "random", "evolution"] = "ppo"
     """What proposes the cells."""
+    warm_start: bool = False
+    """Start the strategy from the fixed points' cells: `ppo` imitates them first, `evolution` has them as ancestors."""
+    fixed_points: tuple[str, ...] = ("per_frame", "tmanet", "lmanet", "tdnet")
+    """Hand-designed networks to train and score like every candidate, before the search."""
+    fixed_point_seeds: int = 1
+    """Trainings of each fixed point, with different seeds; tables show mean and spread."""
     trials: int = 1000
     """Cells to propose. A finished run continues when this is raised."""
     lookahead: int = 8
@@ -249,4 +260,7 @@ class SearchConfig(PretrainConfig):
 
     def __post_init__(self) -> None:
         _require(self.trials >= 1, "trials must be at least 1", self.trials)
+        _require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
+        learns = self.strategy != "random" or not self.warm_start
+        _require(learns, "--warm-start needs --strategy ppo or evolution", self.strategy)
         _require(self.lookahead >= 1, "lookahead must be at least 1", self.lookahead)

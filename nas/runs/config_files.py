@@ -78,7 +78,7 @@ def identity(config: SearchConfig) -> dict[str, Any]:
     Machines, budgets and paths may differ. What is at the paths may not, but that shows in the features' fingerprint.
     """
     settings = to_mapping(config)
-    del settings["machine"], settings["trials"]
+    del settings["machine"], settings["trials"], settings["fixed_points"], settings["fixed_point_seeds"]
     del settings["static"]["checkpoint"], settings["static"]["encoder_weights"]
     return settings
 

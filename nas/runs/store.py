@@ -72,7 +72,7 @@ class RunStore:
             OSError: the disk is full, say.
             ValueError: the log has a trial of that name, or a number is not finite.
         """
-        if any(trial.name == other.name for other in self._trials):
+        if any(trial.key == other.key for other in self._trials):
             raise ValueError(f"trial {trial.name} is in {self.directory / TRIALS} already")
         line = json.dumps(trial.to_json(), allow_nan=False, sort_keys=True) + "\n"
         path = self.directory / TRIALS
@@ -143,15 +143,15 @@ def _read_log(path: Path) -> tuple[list[Trial], int]:
     """Return the trials of a log and the length in bytes of its finished lines."""
     content = path.read_bytes() if path.exists() else b""
     length = content.rfind(b"\n") + 1  # an append ends with the newline: what follows the last one was never finished
-    trials: dict[str, Trial] = {}
+    trials: dict[tuple[str, int | None], Trial] = {}
     for number, line in enumerate(content[:length].split(b"\n")[:-1], start=1):
         try:
             trial = Trial.from_json(json.loads(line))
         except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}, line {number} is damaged ({error}); restore the file from a copy") from error
-        if trial.name in trials:
+        if trial.key in trials:
             raise RunError(f"{path}, line {number} is a second trial {trial.name}; restore the file from a copy")
-        trials[trial.name] = trial
+        trials[trial.key] = trial
     return list(trials.values()), length
 
 

@@ -33,7 +33,10 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """`miou`, `fwiou`, `mean_accuracy` on meta-val, in [0, 1], and `loss`, the last epoch's mean training loss."""
     cost: Mapping[str, float] = field(default_factory=dict)
-    """`parameters` and `macs` of one later frame after the encoder: cell or static decoder, and classifier; batch 1."""
+    """Of one later frame after the encoder (cell or static decoder, and classifier; batch 1, memory full):
+    `parameters`, `macs`, and `state_bytes`, what is remembered between frames."""
+    latency: float | None = None
+    """Median seconds of one later frame after the encoder, batch 1, as the worker measured it beside all else."""
     seed: int = 0
     epochs: int = 0
     """Epochs trained."""
@@ -59,6 +62,11 @@ class Trial:
     def name(self) -> str:
         """What tables and plots call it: the fixed point's name, or the number with a hash sign."""
         return self.fixed_point or f"#{self.number}"
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What no two trials of a run share: a number, or a fixed point's name with its seed."""
+        return self.name, self.seed if self.fixed_point else None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dictionary; `from_json` reads it back."""

@@ -7,6 +7,7 @@ what has been told so far.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from numpy.random import Generator, default_rng
 
@@ -18,16 +19,23 @@ from searchspace.space import Space
 
 
 class Evolution:
-    """The strategy `evolution`: the first `population` cells are drawn uniformly, the later ones are children."""
+    """The strategy `evolution`: the first `population` cells are drawn uniformly, the later ones are children.
 
-    def __init__(self, space: Space, config: EvolutionConfig, seed: int) -> None:
-        self.space, self.config, self.seed = space, config, seed
+    With a warm start, the cells that it starts from stand at the head of the first ones.
+    """
+
+    def __init__(self, space: Space, config: EvolutionConfig, seed: int, start: Sequence[Genotype] = ()) -> None:
+        for genotype in start:
+            space.tokens(genotype)  # raises SpaceError for a cell that children could not come from
+        self.space, self.config, self.seed, self.start = space, config, seed, start
         self.asked = 0
         self.population: deque[tuple[Genotype, float]] = deque(maxlen=config.population)  # with rewards, oldest first
 
     def ask(self) -> Genotype:
         rng = default_rng(stream(self.seed, "sample", self.asked))
         self.asked += 1
+        if self.asked <= len(self.start):
+            return self.start[self.asked - 1]
         # Failures and look-ahead can leave too few members for a tournament.
         if self.asked <= self.config.population or len(self.population) < self.config.tournament:
             return self.space.uniform(rng)

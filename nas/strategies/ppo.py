@@ -7,10 +7,11 @@ ancestor's starts with 100 made-up cells), mini-batches of any size, and a faile
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Generator, Tensor
@@ -23,6 +24,8 @@ from nas.strategies.controller import Controller
 from nas.training.fit import fit
 from searchspace.genotype import Genotype
 from searchspace.space import Space
+
+IMITATION_RATE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,41 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@single_thread()
+def imitate(controller: Controller, tokens: Tensor) -> None:
+    """Warm start: move a controller towards some cells, and stop while it still samples others.
+
+    Their log-likelihood is raised until it is half way between that of the controller as it is and certainty, so that
+    what it samples shares many decisions with them and rarely all.
+
+    Args:
+        controller: changed in place.
+        tokens: of the cells, int64 (B, D).
+    """
+
+    def loss(batch: Tensor) -> Tensor:
+        return -controller.log_prob(batch).mean()
+
+    optimizer = torch.optim.Adam(controller.parameters(), IMITATION_RATE)
+    half = loss(tokens).item() / 2
+    fit(loss, lambda epoch: [tokens], [optimizer], epochs=range(1000), after_epoch=lambda epoch, value: value > half)
+
+
 class PPO:
     """The strategy that learns: asks the controller for a cell, and moves the controller when told how it did."""
 
-    def __init__(self, space: Space, controller: ControllerConfig, config: PPOConfig, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        controller: ControllerConfig,
+        config: PPOConfig,
+        seed: int,
+        start: Sequence[Genotype] = (),
+    ) -> None:
         self.space, self.config, self.seed = space, config, seed
         self.controller = Controller(space.decisions, controller, seed)
+        if start:
+            imitate(self.controller, torch.tensor([space.tokens(genotype) for genotype in start]))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), config.learning_rate, fused=True)
         self.baseline = 0.0  # moving average of the rewards told
         self.asked = self.told = 0

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.training.rollout import Head
+from searchspace.cell import Features, State
 
 
 def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Module | None = None) -> dict[str, int]:
@@ -20,16 +21,33 @@ def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Modul
         decoder: the static one, of a head that needs its `dec` of every frame and not of the first one alone.
 
     Returns:
-        `parameters`, and `macs`: multiply-adds of one later frame, batch 1, in convolutions and matrix products.
-        Interpolation, gating and other arithmetic on single elements is not counted, as is usual.
+        `parameters`; `macs`, multiply-adds of one later frame, batch 1, in convolutions and matrix products, those of
+        attentions over a full memory among them (interpolation, gating and other arithmetic on single elements is not
+        counted, as is usual); and `state_bytes`, what a full memory holds between two frames, in float32.
     """
     assert isinstance(head, nn.Module)
     parts = nn.ModuleList([head] if decoder is None else [head, decoder])
     twin, *static = (cast(Any, part) for part in copy.deepcopy(parts).to("meta").eval())
     features = {name: torch.empty(1, *size, device="meta") for name, size in sizes.items()}
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        for module in static:
-            module(features)
-        dec, _ = twin.step(features, twin.init_state(features))
-        twin.classifier(dec)
-    return {"parameters": sum(p.numel() for p in parts.parameters()), "macs": counter.get_total_flops() // 2}
+    with torch.no_grad():
+        state = full_state(twin, features)
+        with FlopCounterMode(display=False) as counter:
+            for module in static:
+                module(features)
+            dec, _ = twin.step(features, state)
+            twin.classifier(dec)
+    return {
+        "parameters": sum(p.numel() for p in parts.parameters()),
+        "macs": counter.get_total_flops() // 2,
+        "state_bytes": sum(tensor.nbytes for slot in state for tensor in slot.values()),
+    }
+
+
+def full_state(head: Head, features: Features) -> State:
+    """The memory of a head after as many frames as it holds, all alike."""
+    state = head.init_state(features)
+    while True:
+        _, longer = head.step(features, state)
+        if len(longer) == len(state):
+            return longer
+        state = longer

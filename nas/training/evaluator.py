@@ -1,7 +1,7 @@
 """Evaluator: trains one head on cached features and scores it. Cells and fixed points take exactly this way."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,18 +17,25 @@ from cache.static.network import load_checkpoint
 from nas.runs.config import CandidateConfig
 from nas.runs.seeding import stream
 from nas.runs.trial import Trial
-from nas.training.complexity import complexity
+from nas.training.complexity import complexity, full_state
 from nas.training.compute import Compute
 from nas.training.fit import NonFiniteError, fit
 from nas.training.heads import build_head
 from nas.training.job import Job
+from nas.training.latency import measure
 from nas.training.losses import cross_entropy
+from nas.training.memory import training_memory
 from nas.training.metrics import ConfusionMatrix, reward
 from nas.training.rollout import Head, unroll
 from searchspace.cell import DynamicCell, Features
 
 INPUTS: Final = ("layer2", "layer3", "layer4", "dec")
+TIMED: Final = 5  # repetitions of a step that its latency is the median of
 SCORED_AT_ONCE: Final = 4  # frames whose logits are upsampled together: few stay in the processor's cache
+
+
+class TooLargeError(RuntimeError):
+    """Training a candidate would take more memory than it may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,7 @@ class EvaluatorSpec:
     static_checkpoint: Path
     classes: int
     train_windows: tuple[tuple[int, ...], ...]
-    """Positions in the cache of each window's frames, in time order; all windows have one length."""
+    """Positions in the cache of each window's frames, in time order."""
     val_windows: tuple[tuple[int, ...], ...]
     candidate: CandidateConfig
     compute: Compute
@@ -61,19 +68,20 @@ class Evaluator:
         self._sizes = {name: self._frames[name].shape[1:] for name in INPUTS}
         home = _home(self._frames.values(), spec.compute.device)
         self._frames = {name: frames.to(home) for name, frames in self._frames.items()}
-        self._train = torch.tensor(spec.train_windows, device=home)
-        self._val = torch.tensor(spec.val_windows, device=home)
         network, _ = load_checkpoint(spec.static_checkpoint, classes=spec.classes)
+        network = network.to(spec.compute.device).freeze()
         self._channels, self._decoder, self._classifier = network.channels, network.decoder, network.classifier
 
     def __call__(self, job: Job) -> Trial:
         """Train and score.
 
         Raises:
+            TooLargeError: training would take more memory than a candidate may.
             NonFiniteError: a loss, a gradient or a logit became infinite or NaN.
             RuntimeError: whatever else PyTorch meets, such as a lack of memory.
         """
         start = time.perf_counter()
+        self._check_memory(job)
         epochs = self._spec.candidate.epochs
         head = self._build(job)
         optimizer = Adam(head.parameters(), lr=self._spec.candidate.learning_rate)
@@ -94,6 +102,7 @@ class Evaluator:
             halfway_reward=halfway_reward,
             metrics=matrix.scores() | {"loss": loss},
             cost=complexity(head, self._sizes, decoder=self._decoder if isinstance(head, PerFrame) else None),
+            latency=self._latency(head),
             seed=job.seed,
             epochs=trained,
             seconds=time.perf_counter() - start,
@@ -118,8 +127,9 @@ class Evaluator:
 
         def batches(epoch: int) -> Iterable[Tensor]:
             generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
-            order = torch.randperm(len(self._train), generator=generator)
-            return torch.split(self._train[order.to(self._train.device)], self._spec.candidate.batch)
+            windows = self._spec.train_windows
+            order = torch.randperm(len(windows), generator=generator).tolist()
+            return batched([windows[place] for place in order], self._spec.candidate.batch)
 
         head.train()
         loss = fit(loss_of, batches, [optimizer], epochs=epochs, clip_norm=self._spec.candidate.clip_norm)
@@ -130,7 +140,7 @@ class Evaluator:
         """Segment the last frame of every meta-val window at the size of its label."""
         head.train(False)
         matrix = ConfusionMatrix(self._spec.classes, self._compute.device)
-        for batch in torch.split(self._val, SCORED_AT_ONCE):
+        for batch in batched(self._spec.val_windows, SCORED_AT_ONCE):
             with self._compute.autocast():
                 logits = unroll(head, self._clip(batch))[-1].float()
             if not torch.isfinite(logits).all():
@@ -140,6 +150,39 @@ class Evaluator:
             matrix.update(upsampled.argmax(1), labels)
         return matrix
 
+    def _check_memory(self, job: Job) -> None:
+        spec = self._spec
+        needed = training_memory(
+            job.genotype,
+            self._sizes,
+            batch=spec.candidate.batch,
+            frames=max(map(len, spec.train_windows)),
+            channels=self._channels,
+            classes=spec.classes,
+            device=self._compute.device,
+            autocast=self._compute.autocast(),
+        )
+        if needed > spec.candidate.max_memory:
+            raise TooLargeError(
+                f"training would take {needed:.1f} GiB, and --max-candidate-memory is {spec.candidate.max_memory:g}"
+            )
+
+    @torch.no_grad()
+    def _latency(self, head: DynamicCell | PerFrame) -> float:
+        """Median seconds of one later frame after the encoder, batch 1, with a full memory."""
+        [features, *_] = self._clip(torch.tensor([self._spec.val_windows[0][-1:]]))
+        state = full_state(head, features)
+
+        def run() -> Tensor:
+            with self._compute.autocast():
+                if isinstance(head, PerFrame):
+                    self._decoder(features)
+                dec, _ = head.step(features, state)
+                logits: Tensor = head.classifier(dec)
+                return logits
+
+        return measure(run, self._compute.device, repeats=TIMED).median
+
     def _clip(self, windows: Tensor) -> list[Features]:
         """Features of each frame of some windows (N, T) of positions, in the precision of the computation."""
         dtype = self._compute.dtype or torch.float32
@@ -147,7 +190,17 @@ class Evaluator:
 
     def _take(self, name: str, positions: Tensor) -> Tensor:
         """Rows of a cached array, on the device of the computation."""
-        return self._frames[name][positions].to(self._compute.device)
+        frames = self._frames[name]
+        return frames[positions.to(frames.device)].to(self._compute.device)
+
+
+def batched(windows: Sequence[tuple[int, ...]], size: int) -> Iterator[Tensor]:
+    """Windows as batches (N, T) of positions, `size` at a time in their order, each of one length."""
+    by_length: dict[int, list[tuple[int, ...]]] = {}
+    for window in windows:
+        by_length.setdefault(len(window), []).append(window)
+    for alike in by_length.values():
+        yield from torch.split(torch.tensor(alike), size)
 
 
 def _home(frames: Iterable[Tensor], device: torch.device) -> torch.device:

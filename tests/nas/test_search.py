@@ -149,8 +149,12 @@ def test_the_log_of_another_search_is_refused():
 @pytest.mark.parametrize("seed", range(5))
 def test_every_fixed_point_is_evaluated_once_and_before_the_search(seed):
     executor, store = ShuffledExecutor(2, seed), MemoryStore()
-    evaluate_fixed_points(executor, store, ["a", "b", "c"], SearchConfig())
+    named = {"a": None, "b": SPACE.uniform(np.random.default_rng(0)), "c": None}
+    evaluate_fixed_points(executor, store, named, SearchConfig())
     assert sorted(trial.fixed_point for trial in store.trials) == ["a", "b", "c"]
     assert not executor.running
-    evaluate_fixed_points(executor, store, ["a", "b", "c"], SearchConfig())
+    evaluate_fixed_points(executor, store, named, SearchConfig())
     assert len(store.trials) == 3
+    evaluate_fixed_points(executor, store, named, SearchConfig(fixed_point_seeds=3))
+    assert sorted(trial.fixed_point for trial in store.trials) == 3 * ["a"] + 3 * ["b"] + 3 * ["c"]
+    assert len({(trial.fixed_point, trial.seed) for trial in store.trials}) == 9

@@ -32,7 +32,7 @@ def recordings(draw):
 def is_window(frames, positions):
     """The definition, word by word."""
     chosen = [frames[i] for i in positions]
-    if len({frame.sequence for frame in chosen}) > 1 or not all(frame.labelled for frame in chosen[1:]):
+    if len({frame.sequence for frame in chosen}) > 1 or not chosen[-1].labelled:
         return False
     same = [frame.number for frame in frames if frame.sequence == chosen[0].sequence]
     counts = Counter(b - a for a, b in pairwise(same))
@@ -47,13 +47,25 @@ def is_window(frames, positions):
 def test_windows_are_all_consecutive_positions_that_fit_the_definition(frames, length):
     starts = range(len(frames) - length + 1)
     expected = [p for p in (tuple(range(s, s + length)) for s in starts) if is_window(frames, p)]
-    assert [window.positions for window in windows(frames, length)] == expected
+    whole = [window.positions for window in windows(frames, length) if len(window.positions) == length]
+    assert whole == expected
+
+
+@given(recordings(), st.integers(2, 5))
+def test_a_run_too_short_for_a_window_gives_all_it_has_up_to_its_last_label(frames, length):
+    shorter = [window.positions for window in windows(frames, length) if len(window.positions) < length]
+    expected = []
+    for run in runs(frames):
+        last = max((i for i in run if frames[i].labelled), default=-1)
+        if run.start < last < run.start + length - 1:
+            expected.append(tuple(range(run.start, last + 1)))
+    assert shorter == expected
 
 
 def test_a_29_and_a_31_beside_30s_are_no_jump_but_270_is():
     frames = clip([0, 30, 59, 90, 360, 390])
     assert runs(frames) == (range(0, 4), range(4, 6))
-    assert windows(frames, 3) == (Window((0, 1, 2), 30), Window((1, 2, 3), 30))
+    assert windows(frames, 3) == (Window((0, 1, 2), 30), Window((1, 2, 3), 30), Window((4, 5), 30))
     assert [window.gap for window in windows(frames, 2)] == [30, 29, 31, 30]
 
 
@@ -61,10 +73,10 @@ def test_a_gap_of_two_among_ones_is_a_jump():
     assert runs(clip([0, 1, 3, 4])) == (range(0, 2), range(2, 4))
 
 
-def test_only_the_first_frame_of_a_window_may_be_unlabelled():
+def test_only_the_last_frame_of_a_window_has_to_be_labelled():
     frames = clip([17, 18, 19, 20], unlabelled={17, 18, 20})
     assert [window.positions for window in windows(frames, 2)] == [(1, 2)]
-    assert windows(frames, 3) == ()
+    assert [window.positions for window in windows(frames, 3)] == [(0, 1, 2)]
     assert windows(frames, 1) == (Window((2,), 0),)
 
 

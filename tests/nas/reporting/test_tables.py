@@ -6,7 +6,7 @@ from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
 SCORES = {"miou": 0.5, "fwiou": 0.75, "mean_accuracy": 0.625, "loss": 1.0}
-COST = {"parameters": 203_400.0, "macs": 1_234_560_000.0}
+COST = {"parameters": 203_400.0, "macs": 1_234_560_000.0, "state_bytes": 176_640.0}
 
 
 def cell(name):
@@ -14,7 +14,14 @@ def cell(name):
 
 
 BEST = Trial(
-    number=7, genotype=cell("skip"), status="finished", reward=0.61659, metrics=SCORES, cost=COST, seconds=41.26
+    number=7,
+    genotype=cell("skip"),
+    status="finished",
+    reward=0.61659,
+    metrics=SCORES,
+    cost=COST,
+    seconds=41.26,
+    latency=0.01234,
 )
 STOPPED = Trial(number=2, genotype=cell("global_pool"), status="early_stopped", reward=0.4)
 REPEAT = Trial(number=8, genotype=cell("skip"), status="finished", reward=0.61659, metrics=SCORES, repeat_of=7)
@@ -31,21 +38,35 @@ def rows(table):
 def test_the_table_ranks_cells_beside_fixed_points():
     header, _, *body = rows(best_cells([STOPPED, BROKEN, FLOOR, REPEAT, BEST, LOST]))
     scores = ["50.00", "75.00", "62.50"]
-    assert header == "rank trial reward|mIoU %|fwIoU %|mAcc %|params (k)|MACs (M)|seconds status".replace(
-        " trial", "|trial"
-    ).replace(" reward", "|reward").replace(" status", "|status").split("|")
+    assert (
+        header
+        == "rank trial reward|mIoU %|fwIoU %|mAcc %|params (k)|MACs (M)|state (kB)|step (ms)|seconds status".replace(
+            " trial", "|trial"
+        )
+        .replace(" reward", "|reward")
+        .replace(" status", "|status")
+        .split("|")
+    )
     absent = ["–"]  # noqa: RUF001
     assert body == [
-        ["1", "#7", "0.6166", *scores, "203.4", "1,234.6", "41.3", "finished"],
-        [*absent, "per_frame", "0.5000", *scores, *absent * 2, "9.0", "finished"],
-        ["2", "#2", "0.4000", *absent * 5, "0.0", "early stopped"],
-        [*absent, "tmanet", *absent * 6, "0.0", "failed"],
+        ["1", "#7", "0.6166", *scores, "203.4", "1,234.6", "176.6", "12.3", "41.3", "finished"],
+        [*absent, "per_frame", "0.5000", *scores, *absent * 4, "9.0", "finished"],
+        ["2", "#2", "0.4000", *absent * 7, "0.0", "early stopped"],
+        [*absent, "tmanet", *absent * 8, "0.0", "failed"],
     ]
 
 
 def test_only_the_best_are_shown_and_every_fixed_point():
     body = rows(best_cells([STOPPED, FLOOR, BEST], top=1))[2:]
     assert [row[1] for row in body] == ["#7", "per_frame"]
+
+
+def test_a_fixed_point_of_several_seeds_shows_mean_and_spread_of_those_that_ended():
+    seeds = [
+        Trial(fixed_point="tmanet", status="finished", seed=s, reward=r) for s, r in ((1, 0.5), (2, 0.6), (3, 0.7))
+    ]
+    body = rows(best_cells([BEST, seeds[0], BROKEN, *seeds[1:]]))[2:]
+    assert [row[1:3] for row in body] == [["#7", "0.6166"], ["tmanet", "0.6000 ± 0.1000 (3)"]]
 
 
 def test_a_table_of_nothing_says_so():

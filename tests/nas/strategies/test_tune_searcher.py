@@ -10,7 +10,7 @@ from nas.strategies.tune_searcher import StrategySearcher
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 
-SPACE = Space.load("paper")
+SPACE = Space.load("video")
 
 
 def config(strategy="ppo", seed=1, lookahead=3):

@@ -16,7 +16,7 @@ CLASSIFIER = 9 * C * CLASSES
 
 def test_the_per_frame_network_costs_its_classifier_and_the_static_decoder():
     counted = complexity(PerFrame(C, CLASSES), SIZES)
-    assert counted == {"parameters": CLASSIFIER + CLASSES, "macs": AT_8 * CLASSIFIER}
+    assert counted == {"parameters": CLASSIFIER + CLASSES, "macs": AT_8 * CLASSIFIER, "state_bytes": 0}
     # The published decoder at 360x480 and 19 classes: 1.22 GMAC, with the adapter of layer1 that ours leaves out.
     full = {"layer2": (32, 45, 60), "layer3": (96, 23, 30), "layer4": (320, 12, 15), "dec": (C, 45, 60)}
     dead_adapter = 24 * C * 90 * 120
@@ -53,6 +53,39 @@ def test_a_cell_costs_what_a_count_by_hand_says():
     counted = complexity(DynamicCell(Genotype(blocks), C, CLASSES), SIZES)
     assert counted["parameters"] == sum(weights.values()) + norms + CLASSES
     assert counted["macs"] == sum(pixels.get(name, AT_8) * weight for name, weight in weights.items())
+    assert counted["state_bytes"] == 4 * (320 * AT_32 + C * AT_8)
+
+
+ATTENTIONS = {
+    "memory_attention": {"slots": 4, "stride": 2},
+    "local_correlation": {"slots": 4, "window": 11},
+    "attention_propagation": {"slots": 3, "stride": 2},
+}
+
+
+@pytest.mark.parametrize("name", ATTENTIONS)
+def test_an_attention_costs_its_encoders_and_the_products_over_a_full_memory(name):
+    d, keys_at = 16, 12 * 15  # key channels; positions of a slot after a stride of 2
+    attention = Choice(name, tuple(ATTENTIONS[name].items()))
+    skip = Choice("skip")
+    cell = DynamicCell(Genotype((Block(("cur.layer2", "past.dec"), (skip, skip), attention),)), C, CLASSES)
+    kept = {"memory_attention": d + C, "local_correlation": d + C, "attention_propagation": 2 * d + C}[name]
+    products = {
+        "memory_attention": AT_8 * 4 * keys_at * (C + C),  # keys are padded to the values' width for a fused kernel
+        "local_correlation": AT_8 * 4 * 121 * (d + C),
+        "attention_propagation": (2 * keys_at**2 + AT_8 * keys_at) * (C + C) + C * C * (2 * keys_at + AT_8),
+    }[name]
+    stacks = {  # encoders of the query side and of a slot
+        "memory_attention": (C * d + 9 * d * d, C * d + 9 * d * d + C * C + 9 * C * C),
+        "local_correlation": (9 * C * d, 9 * C * d + 9 * C * C),
+        "attention_propagation": (C * d + d * d + C * C, 2 * (C * d + d * d) + C * C),
+    }[name]
+    slot_at = AT_8 if name == "local_correlation" else keys_at
+    rest = AT_8 * (32 * C + C * C + CLASSIFIER)  # the adapter, the reduction and the classifier
+    counted = complexity(cell, SIZES)
+    assert counted["macs"] == AT_8 * stacks[0] + slot_at * stacks[1] + products + rest
+    slots = ATTENTIONS[name]["slots"]
+    assert counted["state_bytes"] == 4 * ((slots - 1) * kept * slot_at + C * AT_8) + 8  # and the frame's place
 
 
 @pytest.mark.parametrize("aggregation", Space.load("paper").aggregations, ids=str)

@@ -14,7 +14,7 @@ from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
 from nas.runs.config import CandidateConfig
 from nas.training.compute import Compute
 from nas.training.early_stopping import Halfway
-from nas.training.evaluator import EvaluatorSpec
+from nas.training.evaluator import EvaluatorSpec, TooLargeError, batched
 from nas.training.fit import NonFiniteError
 from nas.training.job import Job
 from searchspace.genotype import Block, Choice, Genotype
@@ -24,7 +24,7 @@ SIZES = {"layer2": (6, 8, 32), "layer3": (3, 4, 96), "layer4": (2, 2, 320), "dec
 SKIP, SUM = Choice("skip"), Choice("weighted_sum")
 REMEMBERS = Genotype((Block(("past.dec", "past.dec"), (SKIP, SKIP), SUM),))
 FORGETS = Genotype((Block(("cur.layer2", "cur.layer2"), (SKIP, SKIP), SUM),))
-CANDIDATE = CandidateConfig(epochs=6, batch=16)
+CANDIDATE = CandidateConfig(epochs=6, batch=16, max_memory=1)
 
 
 def noise(frames=60):
@@ -73,7 +73,7 @@ def remembered(evaluate):
 
 
 def timeless(trial):
-    return replace(trial, seconds=0.0)
+    return replace(trial, seconds=0.0, latency=None)
 
 
 def test_only_a_head_with_a_memory_learns_what_only_the_last_frame_shows(evaluate, remembered):
@@ -91,8 +91,9 @@ def test_a_trial_records_what_was_done(remembered):
     assert remembered.reward == pytest.approx((miou * fwiou * accuracy) ** (1 / 3))
     assert 0 < remembered.metrics["loss"] < 0.4
     weights = 64 * 64 + 9 * 64 * CLASSES  # the reduction and the classifier, both at 6 x 8
-    assert remembered.cost == {"parameters": weights + 2 * 64 + 2 * 64 + CLASSES, "macs": 48 * weights}
-    assert remembered.seconds > 0
+    parameters, state = weights + 2 * 64 + 2 * 64 + CLASSES, 4 * 64 * 48  # of one `dec` in float32
+    assert remembered.cost == {"parameters": parameters, "macs": 48 * weights, "state_bytes": state}
+    assert remembered.seconds > remembered.latency > 0
 
 
 def test_a_fixed_point_is_recorded_by_name(evaluate):
@@ -105,7 +106,7 @@ def test_a_fixed_point_is_recorded_by_name(evaluate):
 
 
 def test_the_per_frame_network_starts_as_the_static_network_and_is_scored_on_its_dec(spec):
-    still = replace(spec, candidate=CandidateConfig(epochs=1, learning_rate=1e-12, early_stop=False))
+    still = replace(spec, candidate=CandidateConfig(epochs=1, learning_rate=1e-12, early_stop=False, max_memory=1))
     trial = still.build()(Job(fixed_point="per_frame", seed=1))
     arrays = noise()
     network, _ = load_checkpoint(spec.static_checkpoint)
@@ -170,7 +171,7 @@ def test_logits_are_scored_at_the_size_of_the_label(tmp_path):
     ("batch", "where"), [pytest.param(16, "in epoch 0", id="a loss"), pytest.param(48, "on meta-val", id="a logit")]
 )
 def test_what_is_not_finite_is_no_score(spec, batch, where):
-    wild = replace(spec, candidate=CandidateConfig(epochs=1, batch=batch, learning_rate=1e30, early_stop=False))
+    wild = replace(spec, candidate=replace(CANDIDATE, epochs=1, batch=batch, learning_rate=1e30, early_stop=False))
     with pytest.raises(NonFiniteError, match=where):
         wild.build()(Job(number=0, genotype=REMEMBERS, seed=1))
 
@@ -181,7 +182,7 @@ def test_bfloat16_learns_too(spec):
 
 
 def test_a_batch_of_one_window_trains(spec):
-    odd = replace(spec, candidate=CandidateConfig(epochs=1, batch=20, early_stop=False))  # 41 = 20 + 20 + 1
+    odd = replace(spec, candidate=replace(CANDIDATE, epochs=1, batch=20, early_stop=False))  # 41 = 20 + 20 + 1
     assert odd.build()(Job(number=0, genotype=REMEMBERS, seed=1)).ok
 
 
@@ -196,3 +197,22 @@ def test_another_fingerprint_or_another_number_of_classes_is_refused(spec):
         replace(spec, fingerprint="def").build()
     with pytest.raises(DataError, match="classes"):
         replace(spec, classes=3).build()
+
+
+def test_a_candidate_that_needs_too_much_memory_fails_before_it_is_built(spec, monkeypatch):
+    poor = replace(spec, candidate=replace(CANDIDATE, max_memory=1e-4)).build()
+    monkeypatch.setattr(poor, "_build", None)
+    with pytest.raises(TooLargeError, match=r"would take 0\.\d GiB, and --max-candidate-memory is 0\.0001"):
+        poor(Job(number=0, genotype=REMEMBERS, seed=1))
+
+
+def test_batches_are_of_one_length_and_hold_every_window_once():
+    windows = [(0, 1, 2), (3, 4), (5, 6, 7), (8, 9), (10, 11, 12)]
+    found = [batch.tolist() for batch in batched(windows, 2)]
+    assert found == [[[0, 1, 2], [5, 6, 7]], [[10, 11, 12]], [[3, 4], [8, 9]]]
+
+
+def test_shorter_windows_train_and_score_beside_longer_ones(spec):
+    mixed = replace(spec, train_windows=(*spec.train_windows, (0, 1, 2)), val_windows=(*spec.val_windows, (1, 2, 3)))
+    trial = mixed.build()(Job(number=0, genotype=REMEMBERS, seed=1))
+    assert trial.reward > 0.8

@@ -88,7 +88,7 @@ def test_the_kept_network_is_the_best_of_the_curve_and_says_so(tmp_path):
 
 
 def test_it_learns(tmp_path):
-    training(frames(16), epochs=6, scale_range=(1.0, 1.0)).run(tmp_path, {})
+    training(frames(16), epochs=12, scale_range=(1.0, 1.0)).run(tmp_path, {})
     assert curve(tmp_path)[-1]["loss"] < 0.5 * curve(tmp_path)[0]["loss"]
 
 

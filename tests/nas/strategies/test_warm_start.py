@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from baselines.fixed_points import FIXED_POINTS
+from nas.runs.config import ControllerConfig, EvolutionConfig, PPOConfig, SearchConfig
+from nas.runs.errors import RunError
+from nas.strategies.catalog import make_strategy
+from nas.strategies.evolution import Evolution
+from nas.strategies.ppo import PPO
+from searchspace.errors import SpaceError
+from searchspace.space import Space
+
+SPACE = Space.load("video")
+CELLS = [FIXED_POINTS[name] for name in ("tmanet", "lmanet", "tdnet")]
+TOKENS = torch.tensor([SPACE.tokens(cell) for cell in CELLS])
+
+
+def test_a_warm_controller_is_half_way_between_its_start_and_certainty():
+    cold = PPO(SPACE, ControllerConfig(), PPOConfig(), seed=0).controller.log_prob(TOKENS).mean().item()
+    warm = PPO(SPACE, ControllerConfig(), PPOConfig(), 0, CELLS).controller.log_prob(TOKENS).mean().item()
+    assert cold / 2 * 1.05 < warm < cold / 4
+    again = PPO(SPACE, ControllerConfig(), PPOConfig(), 0, CELLS).controller.log_prob(TOKENS).mean().item()
+    assert again == warm
+
+
+def test_a_warm_controller_samples_what_resembles_the_fixed_points():
+    def shared(strategy):
+        asked = torch.tensor([SPACE.tokens(strategy.ask()) for _ in range(40)])
+        return (asked[:, None] == TOKENS).float().mean(2).amax(1).mean().item()
+
+    cold, warm = (shared(PPO(SPACE, ControllerConfig(), PPOConfig(), 0, cells)) for cells in ((), CELLS))
+    assert warm > cold + 0.15
+
+
+def test_evolution_starts_with_the_fixed_points():
+    strategy = Evolution(SPACE, EvolutionConfig(), 0, CELLS)
+    assert [strategy.ask() for _ in CELLS] == CELLS
+    assert strategy.ask() not in CELLS
+
+
+def test_a_cold_start_is_the_default_and_random_search_has_no_other():
+    cold = make_strategy(SearchConfig(strategy="evolution"), SPACE, CELLS)
+    assert cold.ask() not in CELLS
+    with pytest.raises(RunError, match="ppo or evolution"):
+        SearchConfig(strategy="random", warm_start=True)
+
+
+@pytest.mark.parametrize("name", ["ppo", "evolution"])
+def test_a_fixed_point_outside_the_space_is_refused(name):
+    with pytest.raises(SpaceError, match="not in space paper"):
+        make_strategy(SearchConfig(strategy=name, warm_start=True), Space.load("paper"), CELLS)
