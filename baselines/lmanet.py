@@ -33,6 +33,6 @@ def lmanet(slots: int) -> Genotype:
             Block(("cur.layer2", "block0"), (SKIP, SKIP), SUM),  # the current frame's feature
             Block(("block1", "block1"), (SKIP, SKIP), CONV3X3),  # its value
             Block(("block1", "past.dec"), (SKIP, SKIP), attention),
-            Block(("block2", "block3"), (SKIP, SKIP), Choice("gated_fusion", (("light", False),))),
+            Block(("block2", "block3"), (SKIP, SKIP), Choice("gated_fusion")),
         )
     )

@@ -111,7 +111,7 @@ class GatedFusion(nn.Module):
     published code. Ours: no dropout.
     """
 
-    def __init__(self, channels: int, light: bool) -> None:
+    def __init__(self, channels: int, light: bool = False) -> None:
         super().__init__()
         self.light = light
         if light:

@@ -57,6 +57,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Value]]] = {
     "memory_attention": {"keys": 16, "values": 64, "stride": 1, "scaled": False},
     "local_correlation": {"keys": 16, "values": 64, "masked": False, "joint": True},
     "attention_propagation": {"keys": 16, "values": 64, "phases": 1},
+    "gated_fusion": {"light": False},
 }
 """name -> parameter -> the value it has where none is given; every other parameter has to be given."""
 RULES: Final[Mapping[Kind, Rules]] = {"operation": OPERATIONS, "aggregation": AGGREGATIONS}

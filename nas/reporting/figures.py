@@ -21,13 +21,30 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 LINES: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK, GREY)
 MARKERS: Final = "osD^vPX*"
-FIXED_POINTS: Final = ((RED, "--", "D"), (PURPLE, "-.", "s"), (GREEN, ":", "P"), (BLACK, "--", "X"), (BLUE, "-.", "v"))
+FIXED_POINTS: Final = (  # line and shape of each one's colour
+    (RED, "--", "D"),
+    (PURPLE, "-.", "s"),
+    (GREEN, ":", "P"),
+    (BLACK, "--", "X"),
+    (BLUE, "-.", "v"),
+    (GREY, "--", "^"),
+)
 OUTCOMES: Final = {  # name, face, edge and shape of a trial's point
     "finished": ("trained to the end", BLUE, BLUE, "o"),
     "early_stopped": ("stopped half-way", "none", RED, "v"),
     "repeated": ("repeat of an earlier cell", "none", GREY, "s"),
 }
 TITLES: Final = {"operation": "Operations", "aggregation": "Aggregations", "input": "Inputs"}
+SPOKEN: Final = {  # parameters of choices in captions
+    "slots": "T{0}",
+    "kernel": "{0}x{0}",
+    "window": "{0}x{0}",
+    "dilation": "dil {0}",
+    "stride": "/{0}",
+    "phases": "m{0}",
+    "light": "light",
+}
+MANY: Final = 8  # choices that can be told apart as lines
 COSTS: Final = {
     "parameters": ("parameters of cell and classifier (thousands)", 1e-3),
     "macs": ("MACs of one later frame (millions)", 1e-6),
@@ -69,26 +86,53 @@ def rewards(curve: RewardCurve, fixed_points: Sequence[Trial]) -> Figure:
 def samples(panels: Sequence[Shares]) -> Figure:
     """How often each choice was sampled over the search, a panel a kind (the paper's Fig. 4).
 
-    Dotted lines, and the numbers in brackets, say what uniform sampling would give.
+    Few choices are lines; many are rows of a map, where white is what uniform sampling would give. Dotted lines, and
+    the numbers in brackets, say that, too.
     """
-    figure = Figure(figsize=(9.5, 3.1 * len(panels)), layout="constrained")
-    for axes, shares in zip(figure.subplots(len(panels), sharex=True, squeeze=False).flat, panels, strict=True):
-        middles = [(first + last) / 2 for first, last in shares.windows]
-        for place, (label, values) in enumerate(shares.shares.items()):
-            colour, marker = LINES[place % len(LINES)], MARKERS[(place + place // len(LINES)) % len(MARKERS)]
-            named = f"{shares.overall[label]:.0%} ({shares.expected[label]:.0%})  {short(label)}"
-            axes.plot(middles, values, color=colour, marker=marker, markersize=4, linewidth=1.6, label=named)
-        for level in set(shares.expected.values()):
-            axes.axhline(level, color=GREY, linestyle=":", linewidth=1.4, zorder=1)
-        _finish(axes, "", "share of slots", TITLES[shares.kind])
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    heights = [3.1 if len(shares.shares) <= MANY else 0.6 + 0.24 * len(shares.shares) for shares in panels]
+    figure = Figure(figsize=(9.5, sum(heights)), layout="constrained")
+    grid = figure.subplots(len(panels), squeeze=False, height_ratios=heights)
+    for axes, shares in zip(grid.flat, panels, strict=True):
+        (_lines if len(shares.shares) <= MANY else _map)(axes, shares)
         _trial_axis(axes, shares.windows[-1][1])
-        legend = axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, alignment="left")
-        legend.set_title("in all trials (if uniform: dotted)")
     first, last = panels[0].windows[0]
-    axes.set_xlabel(f"trial (middle of a window of {last - first + 1})")
+    axes.set_xlabel(f"trial (in windows of {last - first + 1})")
     return figure
+
+
+def _lines(axes: Axes, shares: Shares) -> None:
+    middles = [(first + last) / 2 for first, last in shares.windows]
+    for place, (label, values) in enumerate(shares.shares.items()):
+        colour, marker = LINES[place % len(LINES)], MARKERS[(place + place // len(LINES)) % len(MARKERS)]
+        axes.plot(
+            middles, values, color=colour, marker=marker, markersize=4, linewidth=1.6, label=_counted(shares, label)
+        )
+    for level in set(shares.expected.values()):
+        axes.axhline(level, color=GREY, linestyle=":", linewidth=1.4, zorder=1)
+    _finish(axes, "", "share of slots", TITLES[shares.kind])
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    legend = axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, alignment="left")
+    legend.set_title("in all trials (if uniform: dotted)")
+
+
+def _map(axes: Axes, shares: Shares) -> None:
+    edges = [first - 0.5 for first, _ in shares.windows] + [shares.windows[-1][1] + 0.5]
+    times = [[share / shares.expected[label] for share in values] for label, values in shares.shares.items()]
+    painted = axes.pcolormesh(edges, range(len(times) + 1), times, cmap="PuOr_r", vmin=0, vmax=2)
+    assert axes.figure is not None
+    axes.figure.colorbar(painted, ax=axes, label="share / uniform share", extend="max", shrink=0.9, location="left")
+    _finish(axes, "", "", TITLES[shares.kind])
+    axes.grid(visible=False)
+    axes.invert_yaxis()
+    axes.yaxis.tick_right()
+    axes.set_yticks([place + 0.5 for place in range(len(times))], [_counted(shares, label) for label in shares.shares])
+    axes.tick_params(axis="y", length=0)
+
+
+def _counted(shares: Shares, label: str) -> str:
+    """A choice with its share in all trials, and in brackets that of uniform sampling."""
+    return f"{shares.overall[label]:.0%} ({shares.expected[label]:.0%})  {short(label)}"
 
 
 def pareto(
@@ -135,15 +179,22 @@ def _scatter(axes: Axes, trials: Sequence[Trial], x: Sequence[float]) -> None:
 
 
 def short(label: str) -> str:
-    """A choice's label as a caption: `separable conv 5x5 dil 6` of `separable_conv(dilation=6, kernel=5)`."""
+    """A choice's label as a caption: `separable conv 5x5 dil 6` of `separable_conv(dilation=6, kernel=5)`.
+
+    A memory of 4 slots is T4, a stride of 2 is /2, and 4 phases are m4.
+    """
     name, _, inside = label.removesuffix(")").partition("(")
     values = dict(part.split("=") for part in inside.split(", ")) if inside else {}
-    words = [name.replace("_", " ")]
-    if kernel := values.pop("kernel", None):
-        words.append(f"{kernel}x{kernel}")
-    if (dilation := values.pop("dilation", "1")) != "1":
-        words.append(f"dil {dilation}")
-    return " ".join([*words, *(f"{key} {value}" for key, value in values.items())])
+    if values.get("dilation") == "1":
+        del values["dilation"]
+    return " ".join(
+        [name.replace("_", " "), *(SPOKEN.get(key, key + " {}").format(values[key]) for key in _order(values))]
+    )
+
+
+def _order(values: Mapping[str, str]) -> list[str]:
+    """The parameters' names: those with a caption of their own first, in its order."""
+    return [key for key in SPOKEN if key in values] + [key for key in values if key not in SPOKEN]
 
 
 def _finish(axes: Axes, x: str, y: str, title: str) -> None:

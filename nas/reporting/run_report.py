@@ -41,8 +41,8 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         f"Adam {candidate.learning_rate:g}{', may stop half-way' if candidate.early_stop else ''}",
         "space": f"{space.name}, {space.blocks} blocks, {space.size:,} token strings",
         "strategy": f"{config.strategy}, seed {config.seed}, look-ahead {config.lookahead}",
-        "fixed points": "trained and scored like the candidates, never stopped half-way; each file in baselines/ says how "
-        "its cell differs from the publication, and a step of tdnet does not take TDNet's time",
+        "fixed points": "trained and scored like the candidates, never stopped half-way; each file in baselines/ says "
+        "how its cell differs from the publication, and a step of tdnet does not take TDNet's time",
         "computed on": f"{compute.device}, {compute.precision}, CPU threads of a worker: {compute.threads}",
         "pace": pace(trials, config.machine.workers),
         "features": str(prepared.features.path),

@@ -30,7 +30,7 @@ PARAMETERS = {  # at 64 channels, for the paper's six as in facts/nas.md section
     "local_correlation(slots=4, window=11)": LMANET,
     "attention_propagation(slots=3, stride=2)": TDNET,
     "attention_propagation(phases=4, slots=3, stride=2)": TDNET + 4 * (16 * 64 + 64),
-    "gated_fusion(light=False)": 2 * 128 + 147_584 + 2 * 36_928 + 128,  # norms, both gates, encoders, norm
+    "gated_fusion": 2 * 128 + 147_584 + 2 * 36_928 + 128,  # norms, both gates, encoders, norm
     "gated_fusion(light=True)": (64 * 8 + 16) + (8 * 128 + 128) + 128,
 }
 SHAPES = [(1, 2, 3, 1), (2, 2, 1, 1), (2, 2, 3, 4), (1, 2, 5, 4)]

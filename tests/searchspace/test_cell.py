@@ -44,7 +44,7 @@ PARAMETERS = {  # at 64 channels, for the paper's as in facts/nas.md section 8
     "local_correlation(slots=4, window=11)": LMANET,
     "attention_propagation(slots=3, stride=2)": TDNET,
     "attention_propagation(phases=4, slots=3, stride=2)": TDNET + 4 * (16 * 64 + 64),
-    "gated_fusion(light=False)": 221_824,
+    "gated_fusion": 221_824,
     "gated_fusion(light=True)": 1_808,
     "layer2": 2_176,
     "layer3": 6_272,

@@ -116,7 +116,6 @@ def test_defaults_are_allowed_values_of_parameters_that_exist():
             "attention_propagation: phases must be one of 1, 2, 4, but is 3$",
         ),
         ({"gated_fusion": {"light": 1}}, "gated_fusion: light must be one of False, True, but is 1$"),
-        ("gated_fusion", "gated_fusion takes light, but got none$"),
     ],
     ids=str,
 )

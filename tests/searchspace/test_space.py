@@ -55,7 +55,7 @@ def test_the_video_space_is_the_papers_and_what_reads_a_memory():
         "local_correlation(slots=4, window=11)",
         "attention_propagation(phases=4, slots=3, stride=2)",
         "attention_propagation(slots=3, stride=2)",
-        "gated_fusion(light=False)",
+        "gated_fusion",
         "gated_fusion(light=True)",
     ]
     assert VIDEO.size == (5 * 6 * 7 * 8 * 9) ** 2 * 6**10 * 16**5

@@ -29,7 +29,7 @@ def overlapping(figure):
         ("skip", "skip"),
         ("separable_conv(dilation=1, kernel=3)", "separable conv 3x3"),
         ("separable_conv(dilation=6, kernel=5)", "separable conv 5x5 dil 6"),
-        ("local_correlation(window=7)", "local correlation window 7"),
+        ("local_correlation(window=7)", "local correlation 7x7"),
     ],
 )
 def test_captions_are_short(label, caption):
