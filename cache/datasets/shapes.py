@@ -115,10 +115,13 @@ class Shapes:
         hidden: NDArray[np.bool_] = self._clip(frame).hidden[frame.number]
         return hidden
 
-    def flow(self, frame: Frame) -> NDArray[np.float32]:
-        """Where each pixel's surface moves until the next frame, (H, W, 2) as (dx, dy) in pixels."""
+    def flow(self, frame: Frame, offset: int = 1) -> NDArray[np.float32]:
+        """Where each pixel's surface moves until `offset` frames later, (H, W, 2) as (dx, dy) in pixels.
+
+        A negative offset tells where it was in an earlier frame.
+        """
         clip = self._clip(frame)
-        flow: NDArray[np.float32] = clip.velocities[clip.layers[frame.number]].astype(np.float32)
+        flow: NDArray[np.float32] = (offset * clip.velocities[clip.layers[frame.number]]).astype(np.float32)
         return flow
 
     def visible(self, frame: Frame) -> NDArray[np.bool_]:

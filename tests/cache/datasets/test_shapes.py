@@ -76,6 +76,19 @@ def test_labels_moved_by_the_flow_are_the_next_labels_wherever_they_stay_visible
         assert 0.75 < visible.mean() < 1  # something leaves or is covered, but not much
 
 
+@pytest.mark.parametrize("offset", [-1, 3])
+def test_labels_are_the_same_wherever_the_flow_leads_to_a_frame_and_back(shapes, offset):
+    frames = shapes.frames("val")
+    here, there = frames[4], frames[4 + offset]
+    y, x = np.indices(SIZE)
+    dx, dy = np.moveaxis(shapes.flow(here, offset).astype(int), -1, 0)
+    inside = (y + dy >= 0) & (y + dy < SIZE[0]) & (x + dx >= 0) & (x + dx < SIZE[1])
+    at = (y + dy)[inside], (x + dx)[inside]
+    returns = (shapes.flow(there, -offset)[at] == -shapes.flow(here, offset)[inside]).all(-1)
+    np.testing.assert_array_equal(shapes.label(there)[at][returns], shapes.label(here)[inside][returns])
+    assert 0.75 < returns.mean() < 1
+
+
 def test_the_flow_moves_the_picture_too(shapes):
     """Where neither frame is foggy, a warped pixel differs only by flicker (at most 1.15 / 0.8) and noise."""
     frame, after = shapes.frames("train")[:2]
