@@ -76,6 +76,11 @@ class Folder(FileDataset):
                 yield FrameFiles(frame, image, masks.get(stem))
 
 
+def made_up_colours(classes: int) -> tuple[tuple[int, int, int], ...]:
+    """RGB of as many classes; steps of the golden ratio keep the hues of neighbours apart."""
+    return tuple(_rgb((0.618034 * index) % 1) for index in range(classes))
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -109,8 +114,7 @@ def _void(settings: dict[str, Any], classes: int, path: Path) -> int:
 def _colours(settings: dict[str, Any], classes: int, path: Path) -> tuple[tuple[int, int, int], ...]:
     colours = settings.get("colours")
     if colours is None:
-        hues = [(0.618034 * index) % 1 for index in range(classes)]  # steps of the golden ratio keep neighbours apart
-        return tuple(_rgb(hue) for hue in hues)
+        return made_up_colours(classes)
     if not isinstance(colours, list) or len(colours) != classes or not all(_is_colour(colour) for colour in colours):
         raise DataError(f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}")
     return tuple((red, green, blue) for red, green, blue in colours)

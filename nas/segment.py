@@ -1,0 +1,87 @@
+"""`python -m nas.segment`: what a trained network makes of a video without labels."""
+
+import logging
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from nas.runs.command_line import run_command
+from nas.runs.config import ComputeConfig
+from nas.runs.errors import RunError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Segment a video, or a folder of its frames, that need not have labels.
+
+    Every frame leaves labels/<frame>.png, whose pixel values are class numbers, and overlays/<frame>.jpg with a legend;
+    the overlays are also joined to overlay.mp4. Frames are read, segmented and written one by one.
+    """
+
+    source: Positional[str]
+    """A folder of frames, a quoted pattern such as 'clip/*.png', an image or a video file."""
+    checkpoint: Path
+    """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own."""
+    output: Path | None = None
+    """Folder of the results, new or empty; by default segmented/<name of the folder or video>."""
+    scale: float | None = None
+    """Look at frames at this share of their height and width. By default they are scaled until their shorter side is as
+    long as in training. Labels always have the frame's own size."""
+    on_broken: Literal["stop", "skip"] = "stop"
+    """What a frame that cannot be read does: end the command, or be left out with a warning, in which case the network
+    remembers the last frame before it."""
+    rate: float | None = None
+    """Frames a second of the mp4; by default the video's own, and 10 for images."""
+    codec: Literal["mp4v", "vp09"] = "mp4v"
+    """Of the mp4: MPEG-4 is quick to write, VP9 many times slower, but web browsers play it, too."""
+    compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
+
+    def __post_init__(self) -> None:
+        for name, value in (("scale", self.scale), ("rate", self.rate)):
+            if value is not None and value <= 0:
+                raise RunError(f"{name} must be positive, but got {value}")
+
+
+def main(arguments: Arguments) -> None:
+    """Segment, and print where the results are."""
+    # These load torch and OpenCV, for which --help and a bad flag need not wait.
+    import torch
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from cache.video_frames import open_recording
+    from nas.reporting.segmented import claim, segmented_recording
+    from nas.training.compute import resolve
+    from nas.training.labelling import Labeller, load_network, working_size
+
+    compute = resolve(arguments.compute)
+    if arguments.compute.threads:
+        torch.set_num_threads(arguments.compute.threads)
+    network, meta = load_network(arguments.checkpoint)
+    recording = open_recording(arguments.source)
+    frames = recording.readable(skip=arguments.on_broken == "skip")
+    first = next(frames)
+    size = first[1].shape[:2]
+    working = working_size(size, meta, arguments.scale)
+    output = arguments.output or Path("segmented") / recording.name
+    classes = {"classes": meta["classes"], "colours": meta["colours"]}
+    source = {"source": arguments.source, "checkpoint": str(arguments.checkpoint), "working_size": working}
+    claim(output, source | classes)
+    log.info("frames of %dx%d, segmented at %dx%d, into %s", *size, *working, output)
+    label = Labeller(network.to(compute.device), working, compute)
+    rate = arguments.rate or recording.rate
+    progress = tqdm(chain([first], frames), "segment", recording.count or None, unit="frame", disable=None)
+    files = segmented_recording(output, size, **classes, rate=rate, codec=arguments.codec)
+    with files as write, logging_redirect_tqdm():
+        for name, image in progress:
+            write(name, image, label(image))
+    print(output)
+
+
+if __name__ == "__main__":
+    run_command("nas.segment", Arguments, None, main)
