@@ -77,8 +77,8 @@ def rewards(curve: RewardCurve, fixed_points: Sequence[Trial]) -> Figure:
     if curve.failed:
         label, bottom = f"failed ({len(curve.failed)})", axes.get_xaxis_transform()
         axes.plot(curve.failed, [0.02] * len(curve.failed), "|", color=RED, ms=10, transform=bottom, label=label)
-    _finish(axes, "trial", "reward on meta-val (geometric mean, 0 to 1)", "Reward over the search")
-    _trial_axis(axes, max(curve.numbers + curve.failed))
+    finish(axes, "trial", "reward on meta-val (geometric mean, 0 to 1)", "Reward over the search")
+    trial_axis(axes, max(curve.numbers + curve.failed))
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 
@@ -94,7 +94,7 @@ def samples(panels: Sequence[Shares]) -> Figure:
     grid = figure.subplots(len(panels), squeeze=False, height_ratios=heights)
     for axes, shares in zip(grid.flat, panels, strict=True):
         (_lines if len(shares.shares) <= MANY else _map)(axes, shares)
-        _trial_axis(axes, shares.windows[-1][1])
+        trial_axis(axes, shares.windows[-1][1])
     first, last = panels[0].windows[0]
     axes.set_xlabel(f"trial (in windows of {last - first + 1})")
     return figure
@@ -109,7 +109,7 @@ def _lines(axes: Axes, shares: Shares) -> None:
         )
     for level in set(shares.expected.values()):
         axes.axhline(level, color=GREY, linestyle=":", linewidth=1.4, zorder=1)
-    _finish(axes, "", "share of slots", TITLES[shares.kind])
+    finish(axes, "", "share of slots", TITLES[shares.kind])
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend = axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False, alignment="left")
@@ -122,7 +122,7 @@ def _map(axes: Axes, shares: Shares) -> None:
     painted = axes.pcolormesh(edges, range(len(times) + 1), times, cmap="PuOr_r", vmin=0, vmax=2)
     assert axes.figure is not None
     axes.figure.colorbar(painted, ax=axes, label="share / uniform share", extend="max", shrink=0.9, location="left")
-    _finish(axes, "", "", TITLES[shares.kind])
+    finish(axes, "", "", TITLES[shares.kind])
     axes.grid(visible=False)
     axes.invert_yaxis()
     axes.yaxis.tick_right()
@@ -157,7 +157,7 @@ def pareto(
             if trial.ok and cost in trial.cost:
                 place = (trial.cost[cost] * scale, reward_of(trial))
                 axes.plot(*place, color=colour, marker=marker, ms=8, linestyle="none", zorder=4, label=trial.name)
-        _finish(axes, title, "reward on meta-val (0 to 1)", "")
+        finish(axes, title, "reward on meta-val (0 to 1)", "")
         axes.set_xlim(left=0)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
@@ -197,7 +197,8 @@ def _order(values: Mapping[str, str]) -> list[str]:
     return [key for key in SPOKEN if key in values] + [key for key in values if key not in SPOKEN]
 
 
-def _finish(axes: Axes, x: str, y: str, title: str) -> None:
+def finish(axes: Axes, x: str, y: str, title: str) -> None:
+    """Label the axes of a plot, and keep the rest of its frame quiet."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_title(title, loc="left", fontsize=11)
@@ -205,7 +206,7 @@ def _finish(axes: Axes, x: str, y: str, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _trial_axis(axes: Axes, last: int) -> None:
+def trial_axis(axes: Axes, last: int) -> None:
     """Whole numbers from the first trial to the last, with a margin."""
     margin = 0.5 + 0.02 * last
     axes.set_xlim(-margin, last + margin)

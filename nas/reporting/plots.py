@@ -62,7 +62,7 @@ def make_plots(run: Path, trials: Sequence[Trial], space: Space) -> list[Path]:
         numbers["pareto"] = _pareto_rows(best, fronts)
     written = [path for name, figure in drawn.items() for path in figures.save(figure, folder / name)]
     for name, rows in numbers.items():
-        _write_csv(folder / f"{name}.csv", rows)
+        write_csv(folder / f"{name}.csv", rows)
     return written + [folder / f"{name}.csv" for name in numbers]
 
 
@@ -99,7 +99,8 @@ def _cell_rows(cells: Sequence[Trial]) -> Iterable[Sequence[object]]:
             yield rank, trial.number, trial.reward, index, *pairs, block.aggregation
 
 
-def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a table whose first row is its header, atomically."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())

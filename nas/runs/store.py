@@ -162,23 +162,27 @@ def _cut(path: Path, length: int) -> None:
         os.truncate(path, length)
 
 
-def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise RunError if a value of `now` is not what it was."""
-    before = dict(_leaves(then))
-    changes = [
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A line for each value of `now`, nested by section, that is not what it was."""
+    before = dict(leaves(then))
+    return [
         f"  {name}: {before.get(name, 'absent')} in the run, {value} now"
-        for name, value in _leaves(now)
+        for name, value in leaves(now)
         if name not in before or before[name] != value
     ]
-    if changes:
+
+
+def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise RunError if a value of `now` is not what it was."""
+    if changes := differences(then, now):
         raise RunError("\n".join([f"{directory} holds a run that differs from this one:", *changes, WAYS_OUT]))
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the values of nested mappings under dotted names."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

@@ -1,0 +1,109 @@
+"""`python -m nas.compare`: whether one strategy's searches beat another's at equal budget."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from nas.reporting.comparison import CURVES, MEASURES, Search, summarised
+from nas.runs.command_line import run_command
+from nas.runs.comparable import Run, budget, read_run, require_one_problem, strategy_names
+from nas.runs.errors import RunError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Compare strategies by their searches of several seeds each, at equal budget: the same number of trials.
+
+    The runs may differ in strategy, seed and the strategy's settings, and in nothing else that could change a reward.
+    """
+
+    runs: Positional[tuple[Path, ...]]
+    """Directories of searches, finished or not, in any order."""
+    trials: int | None = None
+    """The budget; by default as many trials as the shortest run has."""
+    output: Path | None = None
+    """Folder for comparison.md, curves (PNG, SVG) and numbers (CSV); by default `comparison` beside the first run."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise RunError("name the directories of the runs to compare")
+
+
+def main(arguments: Arguments) -> None:
+    """Write the comparison and print it.
+
+    Raises:
+        RunError: a directory holds no run, the runs are no searches of one problem, two are the same search, or one
+            has fewer trials than the budget or no reward among them.
+    """
+    # These load matplotlib, for which --help and a bad flag need not wait.
+    from cache.atomic import write_text
+    from nas.reporting.comparison_figure import comparison
+    from nas.reporting.comparison_report import comparison_report
+    from nas.reporting.figures import save
+    from nas.reporting.plots import write_csv
+
+    runs = [read_run(directory) for directory in arguments.runs]
+    require_one_problem(runs)
+    names, trials = strategy_names(runs), budget(runs, arguments.trials)
+    searches = [summarised_run(name, run, trials) for name, run in zip(names, runs, strict=True)]
+    rows = list(search_rows(runs, searches))
+    text = comparison_report([budget_fact(runs, trials), static_fact(runs, names)], searches, rows)
+    output = arguments.output or arguments.runs[0].parent / "comparison"
+    save(comparison(searches), output / "curves")
+    write_csv(output / "curves.csv", curve_rows(searches))
+    write_csv(output / "searches.csv", rows)
+    write_text(output / "comparison.md", text)
+    print(f"{text}\nReport, curves and numbers: {output}")
+
+
+def summarised_run(name: str, run: Run, trials: int) -> Search:
+    """The first `trials` trials of a run in numbers. Raises RunError if none of them has a reward."""
+    try:
+        return summarised(name, run.config.seed, run.trials[:trials])
+    except ValueError as error:
+        raise RunError(f"{run.directory} cannot be compared: {error}") from error
+
+
+def budget_fact(runs: Sequence[Run], trials: int) -> str:
+    """How many trials are compared, and of how many runs these are not all."""
+    cut = sum(len(run.trials) > trials for run in runs)
+    said = f"{cut} of {len(runs)} runs have more and are cut" if cut else "no run is cut"
+    return f"budget: the first {trials} trials of each run; {said}"
+
+
+def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
+    """Whether static networks, whose quality moves every reward, are mixed up with strategies."""
+    used = defaultdict(list)
+    for name, run in zip(names, runs, strict=True):
+        used[name].append(run.features)
+    different = len({run.features for run in runs})
+    if different == 1:
+        return "static network: the same for all runs"
+    remedy = "runs with one --checkpoint would be rid of that"
+    if len({tuple(sorted(features)) for features in used.values()}) == 1:
+        return f"static networks: {different}, the same ones for every strategy; they widen the spread, and {remedy}"
+    return f"static networks: {different}, NOT the same ones for every strategy: a difference may be theirs; {remedy}"
+
+
+def curve_rows(searches: Sequence[Search]) -> Iterable[Sequence[object]]:
+    """A row a trial of each search."""
+    yield "strategy", "seed", "trial", *CURVES
+    for search in searches:
+        for trial, values in enumerate(zip(*(getattr(search, curve) for curve in CURVES), strict=True)):
+            yield search.strategy, search.seed, trial, *values
+
+
+def search_rows(runs: Sequence[Run], searches: Sequence[Search]) -> Iterable[Sequence[object]]:
+    """A row a search; `trials` are those that the run has, of which more than the budget are left out."""
+    yield "run", "strategy", "seed", "trials", "trained", *MEASURES, "late"
+    for run, each in zip(runs, searches, strict=True):
+        measures = [getattr(each, measure) for measure in MEASURES]
+        yield run.directory, each.strategy, each.seed, len(run.trials), each.trained, *measures, each.late
+
+
+if __name__ == "__main__":
+    run_command("nas.compare", Arguments, None, main)

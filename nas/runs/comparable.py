@@ -1,0 +1,101 @@
+"""Runs that can be compared with each other: searches of one problem by several strategies and seeds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final
+
+from nas.runs.config import SearchConfig
+from nas.runs.config_files import from_mapping, identity, read_mapping, to_mapping
+from nas.runs.errors import RunError
+from nas.runs.store import INPUTS, leaves, read_config, read_trials
+from nas.runs.trial import Trial
+
+SETTINGS: Final = {"ppo": ("ppo", "controller", "warm_start"), "evolution": ("evolution", "warm_start"), "random": ()}
+"""Strategy -> the sections that it reads, and the others do not."""
+MAY_DIFFER: Final = {"strategy", "seed"}.union(*SETTINGS.values())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search as it lies on disk."""
+
+    directory: Path
+    config: SearchConfig
+    trials: tuple[Trial, ...]
+    """Those numbered from 0 on without a gap, in this order: a search that goes on may have more."""
+    features: str
+    """Fingerprint of what it was computed from, the static network included."""
+
+
+def read_run(directory: Path) -> Run:
+    """Read a run, finished or not. Raises RunError if there is none or it is damaged."""
+    config = from_mapping(SearchConfig, read_config(directory), str(directory))
+    numbered = {trial.number: trial for trial in read_trials(directory) if trial.number is not None}
+    places = takewhile(numbered.__contains__, range(len(numbered)))
+    inputs = read_mapping(directory / INPUTS) if (directory / INPUTS).exists() else {}
+    return Run(directory, config, tuple(numbered[place] for place in places), str(inputs.get("features", "unknown")))
+
+
+def require_one_problem(runs: Sequence[Run]) -> None:
+    """Raise RunError, with the differences, if the runs differ in more than strategies and seeds."""
+    first, mine = runs[0], dict(_problem(runs[0]))
+    for run in runs[1:]:
+        theirs = dict(_problem(run))
+        changes = [
+            f"  {name}: {mine[name]} in {first.directory}, {theirs[name]} in {run.directory}"
+            for name in mine
+            if mine[name] != theirs[name]
+        ]
+        if changes:
+            raise RunError("\n".join(["the runs differ in more than strategy and seed:", *changes]))
+
+
+def _problem(run: Run) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in leaves(identity(run.config)) if name.split(".")[0] not in MAY_DIFFER)
+
+
+def strategy_names(runs: Sequence[Run]) -> list[str]:
+    """What the strategy of each run is called: `ppo`, or `ppo (ppo.entropy 0.1)` if others have another entropy.
+
+    Raises:
+        RunError: two runs have the same name and seed, and so are the same search.
+    """
+    names: list[str] = []
+    searches: dict[tuple[str, int], Path] = {}
+    for run in runs:
+        peers = [dict(_settings(peer)) for peer in runs if peer.config.strategy == run.config.strategy]
+        own = [f"{name} {value}" for name, value in _settings(run) if any(peer[name] != value for peer in peers)]
+        names.append(run.config.strategy + (f" ({', '.join(own)})" if own else ""))
+        search = (names[-1], run.config.seed)
+        if search in searches:
+            raise RunError(
+                f"{searches[search]} and {run.directory} are both {search[0]} with seed {search[1]}: the same search, "
+                "which counts once; leave one out"
+            )
+        searches[search] = run.directory
+    return names
+
+
+def _settings(run: Run) -> Iterator[tuple[str, Any]]:
+    own = SETTINGS[run.config.strategy]
+    return ((name, value) for name, value in leaves(to_mapping(run.config)) if name.split(".")[0] in own)
+
+
+def budget(runs: Sequence[Run], trials: int | None) -> int:
+    """How many trials of each run are compared: `trials`, or as many as every run has.
+
+    Raises:
+        RunError: a run has none, or fewer than `trials`.
+    """
+    shortest = min(runs, key=lambda run: len(run.trials))
+    held = len(shortest.trials)
+    if trials is not None and not trials >= 1:
+        raise RunError(f"trials must be at least 1, but got {trials}")
+    if held < (trials or 1):
+        raise RunError(
+            f"{shortest.directory} has {held} trials, fewer than {trials or 1}; continue it with `python -m nas.search "
+            f"--run {shortest.directory} --trials N`" + (f", or compare with --trials {held}" if held else "")
+        )
+    return trials or held
