@@ -265,7 +265,7 @@ def test_streaming_equals_windows_because_the_state_is_all_there_is(space):
 
 
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_clips_of_a_batch_do_not_mix_in_eval_mode(space, seed):
     cell, clips = random_cell(seed, space).eval(), clip(6, batch=3)
     batched = run(cell, clips)[-1]
@@ -284,7 +284,7 @@ def test_gradients_flow_through_the_chain_of_decs():
 
 
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_shapes_can_be_worked_out_on_the_meta_device(space, seed):
     cell = random_cell(seed, space).to("meta").eval()
     frames = [{name: x.to("meta") for name, x in features.items()} for features in clip(5)]
@@ -298,7 +298,7 @@ def test_equal_seeds_give_equal_cells(space):
 
 
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_bfloat16_autocast_and_channels_last_stay_close_to_plain_float32(space, seed):
     # In eval mode: batch statistics of two pooled values would make any difference as large as the values.
     cell, frames = random_cell(seed, space).eval(), clip(5)
