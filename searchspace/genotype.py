@@ -20,7 +20,7 @@ from searchspace.errors import SpaceError
 SCHEMA: Final = 1  # raise it when a field changes meaning; older genotypes then refuse to load
 MAX_BLOCKS: Final = 10  # twice the paper's; the canonical order of more could take seconds to find
 INPUTS: Final = ("past.layer4", "past.dec", "cur.layer2", "cur.layer3", "cur.layer4")
-SYMMETRIC: Final = frozenset({"weighted_sum", "concat", "conv3d"})
+SYMMETRIC: Final = frozenset({"weighted_sum", "concat", "conv3d", "gated_fusion"})
 """Aggregations whose weights trade places when their inputs do: the cell can learn the same functions either way."""
 
 
@@ -150,12 +150,15 @@ def _rank(block: Block) -> tuple[str, ...]:
 
 
 def _renamed(block: Block, names: dict[str, str]) -> Block:
-    """`block` with its references renamed and symmetric pairs sorted."""
+    """`block` with its references renamed, symmetric pairs sorted, and no slots that it has no use for."""
     pairs = [(names.get(name, name), operation) for name, operation in block.pairs]
     if block.aggregation.name in SYMMETRIC:
         pairs.sort(key=lambda pair: (pair[0], str(pair[1])))
     (first, one), (second, two) = pairs
-    return Block((first, second), (one, two), block.aggregation)
+    aggregation, arguments = block.aggregation, block.aggregation.arguments
+    if "slots" in arguments and not second.startswith("past."):  # what is not remembered is one map
+        aggregation = Choice(aggregation.name, tuple((arguments | {"slots": 1}).items()))
+    return Block((first, second), (one, two), aggregation)
 
 
 def _smallest_orders(

@@ -154,7 +154,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpaceError(f"the file of the space cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: dates and numbers out of range
         raise SpaceError(f"not a YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or set(content) != set(KEYS):
         got = ", ".join(map(str, content)) if isinstance(content, dict) else brief(content)

@@ -17,6 +17,8 @@ from cache.static.decoder import Decoder
 from cache.static.mobilenet_v2 import MobileNetV2
 
 FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
+DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, LookupError)
+"""What PyTorch's reader raises, beside errors of pickling and reading, where bytes of a file have changed."""
 CHANNELS: Final = 64
 """Of `dec`, in the dynamic-cell paper and in every checkpoint."""
 
@@ -99,7 +101,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, OSError, EOFError, *DAMAGED) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} is not a file of plain tensors, or it is damaged ({reason})") from error
     if not isinstance(content, dict):

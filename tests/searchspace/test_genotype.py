@@ -17,7 +17,7 @@ SKIP = Choice("skip")
 POOL = Choice("global_pool")
 CONCAT = Choice("concat")
 GATE = Choice("attention_gate")
-SYMMETRIC = ("weighted_sum", "concat", "conv3d")  # said here again: the reference must not follow the code
+SYMMETRIC = ("weighted_sum", "concat", "conv3d", "gated_fusion")  # said here again: the reference must not follow the code
 
 
 def block(first, second, aggregation=CONCAT, operations=(SKIP, SKIP)):
@@ -38,12 +38,16 @@ def genotypes(draw, space=None):
 def computation(genotype):
     """The graph of a cell for networkx to compare: tensors and operations are nodes, labels say all that is computed.
 
-    An operation's label holds its place in the aggregation only where the aggregation tells its inputs apart.
+    An operation's label holds its place in the aggregation only where the aggregation tells its inputs apart, and an
+    attention's the number of its slots only where it reads a memory.
     """
     graph = nx.DiGraph()
     graph.add_nodes_from((name, {"label": name}) for name in INPUTS)
     for index, blk in enumerate(genotype.blocks):
-        graph.add_node(f"block{index}", label=str(blk.aggregation))
+        arguments = blk.aggregation.arguments
+        if not blk.inputs[1].startswith("past."):
+            arguments.pop("slots", None)
+        graph.add_node(f"block{index}", label=f"{blk.aggregation.name} {sorted(arguments.items())}")
         for slot, (name, operation) in enumerate(zip(blk.inputs, blk.operations, strict=True)):
             place = 0 if blk.aggregation.name in SYMMETRIC else slot
             graph.add_node((index, slot), label=f"{operation} {place}")
@@ -142,6 +146,15 @@ def test_swapping_the_inputs_of_an_order_sensitive_aggregation_is_another_cell()
         one = Genotype((block("past.dec", "cur.layer2", aggregation),))
         two = Genotype((block("cur.layer2", "past.dec", aggregation),))
         assert one.key != two.key
+
+
+def test_slots_tell_cells_apart_where_a_memory_is_read_and_only_there():
+    def cell(read, slots):
+        attention = Choice("local_correlation", (("slots", slots), ("window", 11)))
+        return Genotype((block("cur.layer2", read, attention),))
+
+    assert cell("past.dec", 1).key != cell("past.dec", 4).key
+    assert cell("cur.layer3", 1).key == cell("cur.layer3", 4).key
 
 
 def test_the_key_is_a_fixed_function_of_the_cell():
