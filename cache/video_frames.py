@@ -22,7 +22,8 @@ from cache.errors import DataError
 from cache.images import image_size, read_image, resize_image
 
 log = logging.getLogger(__name__)
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else FFmpeg tells of every damaged block in its own words
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg and OpenCV would tell of damage in their own words
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 Pixels = NDArray[np.uint8]
 IMAGE_RATE: Final = 10.0

@@ -77,8 +77,8 @@ class Folder(FileDataset):
 
 
 def made_up_colours(classes: int) -> tuple[tuple[int, int, int], ...]:
-    """RGB of as many classes; steps of the golden ratio keep the hues of neighbours apart."""
-    return tuple(_rgb((0.618034 * index) % 1) for index in range(classes))
+    """RGB of as many classes; steps of the golden ratio keep hues apart, three brightnesses those that come close."""
+    return tuple(_rgb((0.618034 * index) % 1, (0.95, 0.7, 0.45)[index % 3]) for index in range(classes))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -124,6 +124,6 @@ def _is_colour(value: object) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(type(c) is int and 0 <= c <= 255 for c in value)
 
 
-def _rgb(hue: float) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 0.95)
+def _rgb(hue: float, value: float) -> tuple[int, int, int]:
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, value)
     return round(255 * red), round(255 * green), round(255 * blue)
