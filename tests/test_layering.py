@@ -14,9 +14,8 @@ MAY_IMPORT = {
     "nas": {"searchspace", "cache", "baselines"},
 }
 FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT / home).rglob("*.py"))
-TORCH_FREE = (  # a command answers --help before torch is loaded
-    *("nas.search", "nas.pretrain", "nas.plot", "nas.compare", "nas.segment"),
-)
+# commands that answer --help before torch is loaded
+TORCH_FREE = ("nas.search", "nas.pretrain", "nas.plot", "nas.compare", "nas.segment")
 
 
 def module_of(path):
