@@ -74,13 +74,13 @@ def product_attention(
 
     Returns:
         (N, c, h, w). The kernel is `scaled_dot_product_attention`; its fused forms want equal widths of keys and
-        values, so the narrower ones get zeros.
+        values, so the narrower ones get zeros (but not on the meta device, where products are counted, not computed).
     """
     depth, channels = query.shape[1], values[0].shape[1]
-    width = max(depth, channels)
-    q = _rows(query, width)
-    k = torch.cat([_rows(key, width) for key in keys], 1)
-    v = torch.cat([_rows(value, width) for value in values], 1)
+    key_width, value_width = (depth, channels) if query.is_meta else 2 * (max(depth, channels),)
+    q = _rows(query, key_width)
+    k = torch.cat([_rows(key, key_width) for key in keys], 1)
+    v = torch.cat([_rows(value, value_width) for value in values], 1)
     mask = None
     if present is not None:
         mask = present.repeat_interleave(keys[0].shape[-2] * keys[0].shape[-1]).expand(q.shape[-2], -1)

@@ -71,9 +71,9 @@ def test_an_attention_costs_its_encoders_and_the_products_over_a_full_memory(nam
     cell = DynamicCell(Genotype((Block(("cur.layer2", "past.dec"), (skip, skip), attention),)), C, CLASSES)
     kept = {"memory_attention": d + C, "local_correlation": d + C, "attention_propagation": 2 * d + C}[name]
     products = {
-        "memory_attention": AT_8 * 4 * keys_at * (C + C),  # keys are padded to the values' width for a fused kernel
+        "memory_attention": AT_8 * 4 * keys_at * (d + C),
         "local_correlation": AT_8 * 4 * 121 * (d + C),
-        "attention_propagation": (2 * keys_at**2 + AT_8 * keys_at) * (C + C) + C * C * (2 * keys_at + AT_8),
+        "attention_propagation": (2 * keys_at**2 + AT_8 * keys_at) * (d + C) + C * C * (2 * keys_at + AT_8),
     }[name]
     stacks = {  # encoders of the query side and of a slot
         "memory_attention": (C * d + 9 * d * d, C * d + 9 * d * d + C * C + 9 * C * C),
