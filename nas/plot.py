@@ -15,7 +15,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """Draw a run, finished or not: rewards, what was sampled over time, reward against cost, the best cells."""
+    """Draw a run, finished or not: rewards, what was sampled over time, reward against cost, the best cells.
+
+    Pictures, tables and links to the networks retrained so far stand together in its `report.html`, one file.
+    """
 
     run: Path
     """Directory of the run; pictures (PNG, SVG) and numbers (CSV) go into its folder `plots`."""
@@ -23,10 +26,14 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Draw what `arguments.run` holds so far. Raises RunError if that is no run or holds nothing to draw."""
-    from nas.reporting.plots import make_plots  # loads matplotlib, which --help need not wait for
+    # These load matplotlib, for which --help need not wait.
+    from nas.reporting.html_report import write_html
+    from nas.reporting.plots import make_plots
 
     settings = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run)).space
-    for path in make_plots(arguments.run, read_trials(arguments.run), Space.load(settings.space, settings.blocks)):
+    trials = read_trials(arguments.run)
+    plots = make_plots(arguments.run, trials, Space.load(settings.space, settings.blocks))
+    for path in [*plots, write_html(arguments.run, trials, [path for path in plots if path.suffix == ".svg"])]:
         log.info("%s", path)
 
 

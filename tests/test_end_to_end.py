@@ -64,7 +64,8 @@ def test_a_run_leaves_a_log_a_report_and_pictures(home, whole):
     assert "per_frame" in result.stdout
     assert "tdnet" in result.stdout
     left = {path.name for path in (home / "whole").iterdir()}
-    assert left >= {"config.yaml", "inputs.yaml", "trials.jsonl", "report.md", "plots", "search.log", "controller.pt"}
+    assert left >= {"config.yaml", "inputs.yaml", "trials.jsonl", "plots", "search.log", "controller.pt"}
+    assert left >= {"report.md", "report.html", "facts.yaml"}
     report = (home / "whole" / "report.md").read_text()
     shown = [line.partition("(")[2].rstrip(")") for line in report.splitlines() if line.startswith("![")]
     assert len(shown) >= 3

@@ -52,7 +52,7 @@ def make_plots(run: Path, trials: Sequence[Trial], space: Space) -> list[Path]:
         drawn = {"rewards": figures.rewards(reward_curve(trials), fixed)} | drawn
         titled = [(f"{rank}. {t.name}, reward {t.reward:.4f}", t.genotype) for rank, t in enumerate(best[:DRAWN], 1)]
         drawn["cells"] = cell_drawing.cells([(title, cell) for title, cell in titled if cell is not None])
-        numbers |= {"rewards": _reward_rows(trials), "cells": _cell_rows(best[:DRAWN])}
+        numbers |= {"rewards": _reward_rows(trials), "cells": cell_rows(best[:DRAWN])}
     else:
         log.warning("no trial of %s has a reward: only what was sampled is drawn", run)
     costs = [cost for cost in figures.COSTS if with_cost(trials, cost)]
@@ -91,7 +91,8 @@ def _pareto_rows(cells: Sequence[Trial], fronts: Mapping[str, Sequence[Trial]]) 
         yield trial.number, trial.status, trial.reward, *costs, *(int(trial in front) for front in fronts.values())
 
 
-def _cell_rows(cells: Sequence[Trial]) -> Iterable[Sequence[object]]:
+def cell_rows(cells: Sequence[Trial]) -> Iterable[Sequence[object]]:
+    """A header, and a row a block of each cell."""
     yield "rank", "trial", "reward", "block", "input0", "operation0", "input1", "operation1", "aggregation"
     for rank, trial in enumerate(cells, start=1):
         for index, block in enumerate(trial.genotype.blocks if trial.genotype else ()):

@@ -1,10 +1,13 @@
-"""The report of a search: `report.md` and plots in the run's directory, and a summary for the terminal."""
+"""The report of a search, as Markdown and as a page, its plots, and a summary for the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from cache.atomic import write_text
+from nas.reporting.html_report import FACTS, write_html
 from nas.reporting.plots import make_plots
 from nas.reporting.progress import duration
 from nas.reporting.tables import best_cells, outcomes, report
@@ -17,19 +20,21 @@ REPORT: Final = "report.md"
 
 
 def write_report(run: Path, trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> str:
-    """Write `report.md` and the plots; return the table and where things are, for the terminal."""
+    """Write both reports, the plots and the facts; return the table and where things are, for the terminal."""
     plots = make_plots(run, trials, space)
     pictures = [path.relative_to(run) for path in plots if path.suffix == ".png"]
     facts = run_facts(trials, config, space, prepared)
     write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
-    return f"{best_cells(trials)}\n\n{outcomes(trials)}\nReport and plots: {run / REPORT}"
+    write_text(run / FACTS, yaml.safe_dump(facts, sort_keys=False, allow_unicode=True))
+    page = write_html(run, trials, [path for path in plots if path.suffix == ".svg"])
+    return f"{best_cells(trials)}\n\n{outcomes(trials)}\nReport and plots: {run / REPORT}, {page}"
 
 
 def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:
     """What a reader has to know to judge the table, by name."""
     compute, candidate, spec = config.compute, config.candidate, prepared.evaluator
     seen = {
-        "train": "the whole training list, meta-val included: the per-frame score below is flattered",
+        "train": "the whole training list, meta-val included: the per-frame score is flattered",
         "meta-train": "meta-train only, so meta-val is unseen",
     }
     return {

@@ -29,13 +29,13 @@ COLUMNS: Final = (
 COSTS: Final = ("parameters", "macs", "state_bytes")
 
 
-def best_cells(trials: Sequence[Trial], top: int = 10) -> str:
+def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> str:
     """The best cells and all fixed points in one table, best reward first; only cells have a rank.
 
     Scores are on meta-val; parameters, MACs and the step's time are those of one later frame of the head, the state is
     what it remembers between frames. A fixed point of several seeds shows means, and the spread (sample standard
     deviation) and number of its rewards. Fixed points that failed stand last, with their status. An empty table says
-    so.
+    so. `form` is tabulate's name of the format.
     """
     ranks = {id(trial): rank for rank, trial in enumerate(ranking(trials)[:top], start=1)}
     shown = ranking(trials)[:top] + fixed_points(trials)
@@ -45,7 +45,7 @@ def best_cells(trials: Sequence[Trial], top: int = 10) -> str:
     spread = spreads(trials)
     rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name))] for trial in shown]
     aligned = ("right", "left", *["right"] * (len(COLUMNS) - 3), "left")
-    return tabulate(rows, headers=COLUMNS, tablefmt="github", colalign=aligned, disable_numparse=True)
+    return tabulate(rows, headers=COLUMNS, tablefmt=form, colalign=aligned, disable_numparse=True)
 
 
 def _row(trial: Trial, spread: tuple[float, int] | None) -> list[str]:
@@ -76,10 +76,10 @@ def outcomes(trials: Sequence[Trial]) -> str:
     return f"{len(cells)} cells sampled" + (f": {said}." if said else ".")
 
 
-def failures(trials: Sequence[Trial]) -> str:
+def failures(trials: Sequence[Trial], form: str = "github") -> str:
     """The reasons of failed trials with their counts, most frequent first; empty if none failed."""
     reasons = Counter(trial.error or "unknown" for trial in trials if not trial.ok and trial.repeat_of is None)
-    return tabulate(reasons.most_common(), headers=("reason", "trials"), tablefmt="github") if reasons else ""
+    return tabulate(reasons.most_common(), headers=("reason", "trials"), tablefmt=form) if reasons else ""
 
 
 def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots: Sequence[Path] = ()) -> str:
