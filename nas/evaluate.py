@@ -1,0 +1,129 @@
+"""`python -m nas.evaluate`: one table over trained networks, of what they get right, how steadily, and at what cost."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
+
+from cache.datasets.catalog import open_dataset
+from cache.datasets.clips import Split
+from nas.runs.command_line import run_command
+from nas.runs.config import ComputeConfig, MachineConfig
+from nas.runs.errors import RunError
+
+if TYPE_CHECKING:
+    from nas.training.evaluation_data import EvaluationData
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Score trained networks on one split, frame after frame as they are used, and count and measure what they cost.
+
+    Several seeds of a network (`<name>-seed0`, `<name>-seed1`) make one line, with mean and standard deviation.
+    """
+
+    checkpoints: tuple[Path, ...]
+    """Files (`network.pt` of nas.retrain, or of nas.pretrain for the per-frame network) or whole runs."""
+    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] = "camvid"
+    """Which data set."""
+    data_root: Path | None = None
+    """Folder of the data set; by default $DYNCELL_DATA."""
+    split: Split = "val"
+    """Which of its lists."""
+    output: Path | None = None
+    """Folder for report, tables and pictures; by default runs/evaluation-<dataset>-<split>."""
+    size: tuple[int, int] | None = None
+    """Working height and width; by default that of the networks' training."""
+    window: int = 0
+    """Frames of a window, of which the last is scored; 0 is as many as fill the longest memory, and at least 3."""
+    panels: int = 4
+    """Frames to show with their label and all predictions, spread over the split."""
+    latency_size: tuple[int, int] | None = None
+    """Height and width of the images that costs are for, e.g. 1024 2048; by default the working size."""
+    latency_clip: int = 30
+    """Frames of the clip that the mean latency is over."""
+    latency_repeats: int = 10
+    """Timed repetitions, whose median is shown; 0 measures no latency."""
+    cache_dir: Path | None = None
+    """Folder for optical flow; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
+    compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
+
+    @property
+    def folder(self) -> Path:
+        """`output`, or the folder that stands in for it."""
+        return self.output or Path("runs") / f"evaluation-{self.dataset}-{self.split}"
+
+    def __post_init__(self) -> None:
+        if not self.checkpoints:
+            raise RunError("name at least one checkpoint or run with --checkpoints")
+        if self.window < 0 or self.window == 1:
+            raise RunError(f"window must be at least 2 frames, but got {self.window}")
+        if self.panels < 1 or self.latency_clip < 2 or self.latency_repeats < 0:
+            raise RunError("there must be 1 panel or more, 2 frames or more in a clip, and no negative repetitions")
+        if min(*(self.size or (1, 1)), *(self.latency_size or (1, 1))) < 1:
+            raise RunError("sizes must be positive")
+
+
+def main(arguments: Arguments) -> None:
+    """Evaluate network after network, leaving a report of those that are done, and print the table."""
+    import torch  # this and what follows, for which --help and a bad flag need not wait
+
+    from nas.reporting.evaluation_report import EvaluationReport, facts
+    from nas.training.checkpoints import checkpoints, load_for
+    from nas.training.compute import resolve
+    from nas.training.evaluation import evaluate
+    from nas.training.network_cost import Timing, counted, measured
+
+    compute = resolve(arguments.compute)
+    if arguments.compute.threads:
+        torch.set_num_threads(arguments.compute.threads)
+    networks = checkpoints(arguments.checkpoints)
+    data = evaluation_data(arguments, networks)
+    timing = Timing(arguments.latency_size or data.size, arguments.latency_clip, arguments.latency_repeats)
+    report = EvaluationReport(arguments.folder, data, facts(data, networks, timing, compute), arguments.panels)
+    for number, (name, paths) in enumerate(networks.items(), start=1):
+        log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
+        seeds = [evaluate(load_for(path, len(data.classes))[0], data, compute, report.shown, name) for path in paths]
+        network, _ = load_for(paths[0], len(data.classes))
+        report.add(name, seeds, counted(network, timing.size) | measured(network, timing, compute))
+    report.write_pictures()
+    print(report.summary)
+    print(arguments.folder / "report.md")
+
+
+def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]) -> "EvaluationData":
+    """What all networks are scored on, once every one of them has been read and checked.
+
+    Raises:
+        DataError: the data are missing or wrong, or a network cannot be read or has other classes.
+        RunError: the networks were trained at different sizes, and --size does not say which to take.
+    """
+    from baselines.per_frame import PerFrame
+    from nas.training.checkpoints import load_for
+    from nas.training.evaluation_data import EvaluationData
+
+    dataset = open_dataset(arguments.dataset, arguments.data_root)
+    sizes, slots = set(), {2}
+    for path in (path for paths in networks.values() for path in paths):
+        network, meta = load_for(path, len(dataset.classes))
+        if list(meta["classes"]) != list(dataset.classes):
+            log.warning("%s has other names for the classes than the data: %s", path, ", ".join(meta["classes"]))
+        height, width = meta.get("size") or dataset.size
+        sizes.add((height, width))
+        if not isinstance(network.head, PerFrame):
+            slots.add(network.head.slots)
+    if len(sizes) > 1 and arguments.size is None:
+        found = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+        raise RunError(f"the networks were trained at {found}; name one size for all with --size HEIGHT WIDTH")
+    cache = MachineConfig(cache_dir=arguments.cache_dir).cache
+    window = arguments.window or max(slots) + 1
+    return EvaluationData.of(dataset, arguments.split, arguments.size or sizes.pop(), window, cache)
+
+
+if __name__ == "__main__":
+    run_command("nas.evaluate", Arguments, None, main)

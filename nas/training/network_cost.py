@@ -1,0 +1,100 @@
+"""What a whole video network costs, encoder included, on frames of a given size: counted and measured.
+
+Latency is of one image at a time, in eval mode, after warm-up, from a tensor on the device to logits at 1/8 there. The
+mean is over a clip of a stated length: one first frame and later frames with a full memory. The ratio is that mean over
+the time of this network's own static network, which a per-frame network runs on every frame.
+"""
+
+import copy
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.training.complexity import full_state
+from nas.training.compute import Compute
+from nas.training.latency import Latency, measure
+from nas.training.video_network import VideoNetwork
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How latency is measured."""
+
+    size: tuple[int, int]
+    """Height and width of the images, in pixels."""
+    clip: int
+    """Frames of the clip that a mean latency is over."""
+    repeats: int
+    """Timed repetitions of each kind of frame; 0 measures nothing."""
+
+
+def counted(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
+    """Count a network on images of height and width `size`; nothing is computed.
+
+    Returns:
+        `parameters`, of static network and head; `macs_first` and `macs_later`, multiply-adds of a frame as
+        `complexity` counts them, with a full memory; and `state_bytes`, that memory in float32.
+    """
+    twin, image = copy.deepcopy(network).to("meta").eval(), torch.empty(1, 3, *size, device="meta")
+    with torch.no_grad():
+        state = full_state(twin.head, twin.static.features(image))
+        macs = {"macs_first": _macs(lambda: twin.first(image)), "macs_later": _macs(lambda: twin.later(image, state))}
+    held = sum(tensor.nbytes for slot in state for tensor in slot.values())
+    return {"parameters": sum(p.numel() for p in network.parameters()), **macs, "state_bytes": held}
+
+
+def _macs(run: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops() // 2)
+
+
+def measured(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:
+    """Time a network, which is moved to the device and left in eval mode, on a random image.
+
+    Returns:
+        Seconds: `first`, `later` and `per_frame`, each a median with its 10th and 90th percentile as `first_low`,
+        `first_high` and so on; `mean` over the clip. The `ratio`. On a GPU also `peak_bytes`, the most memory that
+        tensors took there, the weights among them; the CPU has no such count. Nothing if memory does not suffice.
+    """
+    if not timing.repeats:
+        return {}
+    network.to(compute.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    on_cpu = compute.device.type == "cpu"
+    if not on_cpu:
+        torch.accelerator.reset_peak_memory_stats(compute.device)
+    try:
+        times = _times(network, timing, compute)
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        log.warning("no latency: images of %dx%d need more memory than there is", *timing.size)
+        return {}
+    return times if on_cpu else times | {"peak_bytes": torch.accelerator.max_memory_allocated(compute.device)}
+
+
+@torch.no_grad()
+def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:
+    image = torch.rand(1, 3, *timing.size, generator=torch.Generator().manual_seed(0))
+    image = image.to(compute.device, memory_format=torch.channels_last)
+    with compute.autocast():
+        state = full_state(network.head, network.static.features(image))
+
+    def time(run: Callable[[], object]) -> Latency:
+        with compute.autocast():
+            return measure(run, compute.device, timing.repeats)
+
+    kinds = {
+        "first": time(lambda: network.first(image)),
+        "later": time(lambda: network.later(image, state)),
+        "per_frame": time(lambda: network.static(image)),
+    }
+    mean = (kinds["first"].median + (timing.clip - 1) * kinds["later"].median) / timing.clip
+    spread = {f"{name}_{end}": getattr(each, end) for name, each in kinds.items() for end in ("low", "high")}
+    medians = {name: each.median for name, each in kinds.items()}
+    return medians | spread | {"mean": mean, "ratio": mean / medians["per_frame"]}

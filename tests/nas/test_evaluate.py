@@ -1,0 +1,133 @@
+"""The command: what it writes, and what it says of bad input."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from baselines.fixed_points import FIXED_POINTS
+from cache.datasets.shapes import Shapes
+from cache.errors import DataError
+from cache.static.network import StaticNetwork, save_checkpoint
+from nas.evaluate import Arguments, main
+from nas.runs.config import ComputeConfig
+from nas.runs.errors import RunError
+from nas.training.heads import build_head
+from nas.training.video_network import VideoNetwork, save_video_network
+
+CLASSES = len(Shapes.classes)
+STATIC = {"classes": Shapes.classes, "size": (32, 48)}
+
+
+def save(folder, name, seed=0, size=(32, 48)):
+    torch.manual_seed(seed)
+    network = VideoNetwork(StaticNetwork(CLASSES), build_head(FIXED_POINTS[name], 64, CLASSES, seed))
+    meta = {"name": name, "classes": Shapes.classes, "colours": Shapes.colours, "size": size}
+    save_video_network(folder / f"{name}-seed{seed}" / "network.pt", network, meta)
+
+
+@pytest.fixture
+def few_clips(monkeypatch):
+    everything = Shapes.frames
+    monkeypatch.setattr(Shapes, "frames", lambda self, split: everything(self, split)[:6])
+
+
+def arguments(tmp_path, *checkpoints, **changes):
+    quick = {"dataset": "shapes", "output": tmp_path / "out", "cache_dir": tmp_path / "cache", "latency_repeats": 2}
+    compute = ComputeConfig(device="cpu", threads=1)
+    return Arguments(checkpoints=checkpoints, compute=compute, **(quick | changes))
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("few_clips")
+def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
+    save(tmp_path / "run" / "retrained", "tdnet")
+    save(tmp_path / "run" / "retrained", "tdnet", seed=1)
+    (tmp_path / "static").mkdir()
+    save_checkpoint(tmp_path / "static" / "network.pt", StaticNetwork(CLASSES), STATIC)
+    static = tmp_path / "static" / "network.pt"
+    main(arguments(tmp_path, tmp_path / "run", static, window=3, latency_size=(16, 24)))
+
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("report.md", "networks.csv", "classes.csv"),
+        *("classes.png", "classes.svg", "panels.png", "panels.svg"),
+    }
+    rows = table(tmp_path / "out" / "networks.csv")
+    assert [(row["network"], row["seed"]) for row in rows] == [
+        *(("tdnet", "0"), ("tdnet", "1"), ("static", "0"), ("labels", "0"))
+    ]
+    assert rows[0]["miou"] != rows[1]["miou"]
+    assert rows[0]["later"] == rows[1]["later"] != ""
+    assert float(rows[2]["state_bytes"]) == 0 < float(rows[0]["state_bytes"])
+    assert rows[2]["first_miou"] != rows[2]["miou"]
+    assert float(rows[3]["tc"]) > 0.8
+    assert len(table(tmp_path / "out" / "classes.csv")) == 3 * CLASSES
+    report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "at 32x48" in report
+    assert "the last frames of 4 windows of 3 frames" in report
+    assert "temporal consistency of 5 pairs" in report
+    assert "2 single frames of 16x24" in report
+    printed = capsys.readouterr().out
+    assert "± " in printed
+    assert printed.endswith(f"{tmp_path / 'out' / 'report.md'}\n")
+
+
+@pytest.mark.usefixtures("few_clips")
+def test_windows_are_as_long_as_the_longest_memory_needs(tmp_path):
+    save(tmp_path, "lmanet")
+    main(arguments(tmp_path, tmp_path, latency_repeats=0))
+    assert "windows of 5 frames" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "later" not in table(tmp_path / "out" / "networks.csv")[0]
+
+
+def test_networks_of_several_sizes_need_one_size(tmp_path):
+    save(tmp_path, "tdnet")
+    save(tmp_path, "per_frame", size=(48, 64))
+    with pytest.raises(RunError, match="trained at 32x48, 48x64; name one size for all with --size HEIGHT WIDTH"):
+        main(arguments(tmp_path, tmp_path))
+
+
+def test_a_network_of_other_classes_is_refused_before_anything_is_computed(tmp_path):
+    save(tmp_path, "tdnet")
+    save_checkpoint(tmp_path / "network.pt", StaticNetwork(3), {"size": (32, 48)})
+    with pytest.raises(DataError, match=f"has 3 classes, but the data has {CLASSES}"):
+        main(arguments(tmp_path, tmp_path / "tdnet-seed0", tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"window": 1}, "window must be at least 2 frames, but got 1"),
+        ({"panels": 0}, "1 panel or more"),
+        ({"latency_clip": 1}, "2 frames or more in a clip"),
+        ({"size": (0, 5)}, "sizes must be positive"),
+        ({"latency_size": (5, -1)}, "sizes must be positive"),
+    ],
+)
+def test_settings_out_of_range_are_refused(tmp_path, changes, reason):
+    with pytest.raises(RunError, match=reason):
+        arguments(tmp_path, tmp_path, **changes)
+
+
+def test_a_split_that_is_not_there_ends_the_command_with_one_line(tmp_path):
+    (tmp_path / "camvid" / "val").mkdir(parents=True)
+    save_checkpoint(tmp_path / "network.pt", StaticNetwork(11), {"size": (32, 48), "classes": list("abcdefghijk")})
+    words = ["--checkpoints", tmp_path, "--dataset", "camvid", "--data-root", tmp_path, "--split", "test"]
+    result = subprocess.run([sys.executable, "-m", "nas.evaluate", *words], capture_output=True, text=True)
+    assert result.returncode == 2
+    named, error = result.stderr.splitlines()
+    assert named.endswith("has other names for the classes than the data: a, b, c, d, e, f, g, h, i, j, k")
+    assert error.startswith("error: CamVid has no test split")
+
+
+def test_help_loads_neither_torch_nor_matplotlib():
+    code = "import sys, nas.evaluate; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
