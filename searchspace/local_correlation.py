@@ -1,8 +1,19 @@
-"""Local correlation: attention of each position over a window around the same position of every slot of a memory."""
+"""Local correlation: attention of each position over a window around the same position of every slot of a memory.
+
+All queries of a tile of the map read one region of keys and values, so that their logits are one matrix product, from
+which a mask takes what is outside windows. Tiles are worked on in blocks that fit in a cache, and the backward pass
+computes weights again: beside inputs and results nothing is kept, and nothing has the size of window^2 x channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import inf, prod
+from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from searchspace.tiling import Block, blocks
 
 
 def local_correlation(
@@ -16,6 +27,8 @@ def local_correlation(
 ) -> Tensor:
     """Softmax of the products of a query and the keys of its windows, times the values there.
 
+    Products, softmax and sums are in float32 at least, under autocast as well. The second derivative is not defined.
+
     Args:
         query: (N, d, h, w).
         keys: (N, T, d, h, w), slots newest last.
@@ -24,22 +37,111 @@ def local_correlation(
         masked: leave positions outside the map out. Otherwise they take part with logit 0 and value 0, as zero padding
             has it in LMANet's published code, which weakens the read near borders.
         joint: one softmax over slots and window. Otherwise one for each slot (the paper's eq. 4), and the reads add up.
-        present: which slots count, bool (T,); None for all.
+        present: which slots count, bool (T,), at least one; None for all.
 
     Returns:
-        (N, c, h, w).
+        (N, c, h, w), in the type of `values`.
     """
-    n, slots, depth, height, width = keys.shape
-    radius = window // 2
-    k, v = (
-        F.unfold(x.flatten(0, 1), window, padding=radius).view(n, slots, -1, height * width) for x in (keys, values)
-    )
-    k, v = k.unflatten(2, (depth, -1)), v.unflatten(2, (values.shape[2], -1))
-    logits = torch.einsum("ndp,ntdkp->ntkp", query.flatten(2), k)
-    if masked:
-        inside = F.unfold(torch.ones_like(query[:1, :1]), window, padding=radius) > 0
-        logits = logits.masked_fill(~inside[:, None], float("-inf"))
+    if not joint:
+        reads = [
+            local_correlation(query, key.unsqueeze(1), value.unsqueeze(1), window, masked)
+            for key, value in zip(keys.unbind(1), values.unbind(1), strict=True)
+        ]
+        if present is not None:
+            reads = [torch.where(there, read, 0) for there, read in zip(present.unbind(), reads, strict=True)]
+        return torch.stack(reads).sum(0)
+    read = _exported if torch.compiler.is_exporting() else _read
+    query, keys, values = query.permute(0, 2, 3, 1), keys.permute(0, 3, 4, 1, 2), values.permute(0, 3, 4, 1, 2)
+    out: Tensor = read(query, keys, values, present, window, masked)
+    return out.permute(0, 3, 1, 2)
+
+
+def _weights(
+    query: Tensor, keys: Tensor, present: Tensor | None, window: int, masked: bool, pairs: float | None = None
+) -> Iterator[tuple[Block, Tensor, Tensor, Tensor]]:
+    """Cut maps into blocks: each with its queries, its regions of keys, and the weights (n, tiles, queries, keys).
+
+    By default a block has 1 MB of logits, for the cache of a core, or 16 MB, for that of a GPU.
+    """
+    pairs = pairs or (2**18 if query.is_cpu else 2**22)
+    n, height, width, slots, _ = keys.shape
+    cut = list(blocks(n, height, width, slots, window // 2, pairs))
+    out = cut[0].far(keys.device).unsqueeze(2).expand(-1, -1, slots)  # the same of all blocks
     if present is not None:
-        logits = logits.masked_fill(~present[:, None, None], float("-inf"))
-    weights = logits.flatten(1, 2).softmax(1).view_as(logits) if joint else logits.softmax(2).nan_to_num()
-    return torch.einsum("ntkp,ntckp->ncp", weights, v).unflatten(2, (height, width))
+        out = out | ~present
+    mask = torch.zeros(out.shape, device=keys.device).masked_fill(out, -inf).flatten(1)
+    inside = torch.zeros((), device=keys.device).expand(n, height, width, slots, 1)
+    for block in cut:
+        q, k = block.queries(query), block.regions(keys)
+        logits = q @ k.mT
+        logits += mask
+        if masked:  # not with infinity, as tiles may have queries that see nothing of the map
+            logits += block.regions(inside, outside=torch.finfo(torch.float32).min).mT
+        yield block, q, k, logits.softmax(-1)
+
+
+@torch.library.custom_op("dyncell::local_correlation", mutates_args=())
+def _read(query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool) -> Tensor:
+    """(N, h, w, c) of a query (N, h, w, d), keys (N, h, w, T, d) and values (N, h, w, T, c)."""
+    read = values.new_zeros(*query.shape[:3], values.shape[-1])
+    with torch.autocast(query.device.type, enabled=False):
+        for block, _, _, weights in _weights(query, keys, present, window, masked):
+            block.add_queries(read, weights @ block.regions(values))
+    return read
+
+
+@torch.library.custom_op("dyncell::local_correlation_backward", mutates_args=())
+def _read_backward(
+    grad: Tensor, query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of the query, the keys and the values."""
+    wide = torch.promote_types(query.dtype, torch.float32)  # sums over many blocks
+    of_query, of_keys, of_values = (torch.zeros(x.shape, dtype=wide, device=x.device) for x in (query, keys, values))
+    with torch.autocast(query.device.type, enabled=False):
+        for block, q, k, weights in _weights(query, keys, present, window, masked):
+            g = block.queries(grad)
+            block.add_regions(of_values, weights.mT @ g)
+            of_weights = g @ block.regions(values).mT
+            of_logits = weights * (of_weights - (weights * of_weights).sum(-1, keepdim=True))
+            block.add_queries(of_query, of_logits @ k)
+            block.add_regions(of_keys, of_logits.mT @ q)
+    return of_query.to(query.dtype), of_keys.to(keys.dtype), of_values.to(values.dtype)
+
+
+def _exported(query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool) -> Tensor:
+    """`_read` in operations that exporters know, and few of them."""
+    strips = [
+        (weights @ block.regions(values)).view(len(query), -1, block.columns, values.shape[-1])
+        for block, _, _, weights in _weights(query, keys, present, window, masked, inf)
+    ]
+    return torch.cat(strips, 2)[:, : query.shape[1], : query.shape[2]]
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    *tensors, ctx.window, ctx.masked = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    return *_read_backward(grad, *ctx.saved_tensors, ctx.window, ctx.masked), None, None, None
+
+
+_read.register_autograd(_differentiate, setup_context=_save)
+_read.register_fake(lambda query, keys, values, *_: values.new_empty(*query.shape[:3], values.shape[-1]))
+_read_backward.register_fake(lambda grad, *inputs: tuple(x.new_empty(x.shape) for x in inputs[:3]))
+
+
+Shape = Sequence[int]
+
+
+@register_flop_formula(torch.ops.dyncell.local_correlation)
+def _flops(query: Shape, keys: Shape, values: Shape, present: object, window: int, *_: object, **__: object) -> int:
+    """Those of pairs within windows, 2 for a multiply-add; what tiles compute beside is not counted."""
+    return 2 * prod(keys[:4]) * window**2 * (keys[4] + values[4])
+
+
+@register_flop_formula(torch.ops.dyncell.local_correlation_backward)
+def _flops_backward(grad: Shape, query: Shape, keys: Shape, values: Shape, *rest: Any, **_: object) -> int:  # noqa: ANN401
+    """As `_flops`: the logits again, and two gradients of each product."""
+    window: int = rest[1]
+    return 2 * prod(keys[:4]) * window**2 * (3 * keys[4] + 2 * values[4])
