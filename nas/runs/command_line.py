@@ -12,19 +12,20 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from cache.errors import DataError
-from nas.runs.config import PretrainConfig
+from nas.runs.config import PretrainConfig, RetrainConfig
 from nas.runs.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
 from nas.runs.errors import RunError
 from searchspace.errors import SpaceError
 
 Arguments = TypeVar("Arguments")
+Config = PretrainConfig | RetrainConfig
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
 def run_command(
-    module: str, kind: type[Arguments], config: type[PretrainConfig] | None, main: Callable[[Arguments], None]
+    module: str, kind: type[Arguments], config: type[Config] | None, main: Callable[[Arguments], None]
 ) -> NoReturn:
     """Parse the command line of `python -m module`, call `main`, and exit.
 
@@ -77,7 +78,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _base_config(config: type[PretrainConfig], words: Sequence[str]) -> PretrainConfig:
+def _base_config(config: type[Config], words: Sequence[str]) -> Config:
     """What flags override: an existing run's own settings, else the data set's preset; then `--preset`."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--dataset", default=PretrainConfig().data.dataset)

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import dacite
 import yaml
 
-from nas.runs.config import PretrainConfig, SearchConfig
+from nas.runs.config import PretrainConfig, RetrainConfig, SearchConfig
 from nas.runs.errors import RunError
 
 PRESETS = Path(__file__).parent / "presets"
 CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory
 
-C = TypeVar("C", bound=PretrainConfig)
+C = TypeVar("C", bound=PretrainConfig | RetrainConfig)
 
 
 def preset_names() -> list[str]:
@@ -51,13 +51,13 @@ def overlaid(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C:
-    """Build a configuration; sections that only a larger command knows are passed over.
+    """Build a configuration; sections that only another command knows are passed over.
 
     Raises:
         RunError: naming `source` and the setting that is unknown, of a wrong type or out of its range.
     """
     known = {field.name for field in dataclasses.fields(config)}
-    elsewhere = {field.name for field in dataclasses.fields(SearchConfig)} - known
+    elsewhere = {field.name for other in (SearchConfig, RetrainConfig) for field in dataclasses.fields(other)} - known
     settings = {key: value for key, value in settings.items() if key not in elsewhere}
     hooks: dict[Any, Any] = {float: float, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
     try:

@@ -1,13 +1,9 @@
 """Pre-training of the static network on single frames: poly schedule, auxiliary losses, the best checkpoint by mIoU.
 
-The folder of a training is named after all that decides its result. `network.pt` there is the best network so far, and
-`training.pt` beside it is what a stopped training goes on from; once that is gone, the training is finished.
+The folder of a training is named after all that decides its result. `network.pt` there is the best network so far.
 """
 
-import csv
-import io
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,23 +15,23 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from cache.atomic import write_text
 from cache.static.encoder_weights import load_encoder
-from cache.static.network import StaticNetwork, load_tensors, save_checkpoint, save_tensors
-from nas.reporting.progress import duration
+from cache.static.network import StaticNetwork, save_checkpoint
 from nas.runs.config import StaticConfig
 from nas.runs.seeding import stream
 from nas.training.augmentation import augment
 from nas.training.compute import Compute
 from nas.training.fit import fit
-from nas.training.frames import LabelledFrames
+from nas.training.frames import Frames, LabelledFrames
 from nas.training.losses import class_weights, cross_entropy
 from nas.training.metrics import ConfusionMatrix
+from nas.training.saved_training import SavedTraining, Stateful
 
 log = logging.getLogger(__name__)
 
 POLY_POWER: Final = 0.9
 MOMENTUM: Final = 0.9
+COUNTED_AT_ONCE: Final = 16  # frames whose labels are counted together
 Batch = tuple[Tensor, Tensor]
 
 
@@ -75,10 +71,10 @@ class Pretraining:
         self._network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = _optimizer(config, self._network)
         self._steps = max(1, len(train) // config.batch)  # the last, incomplete batch of an epoch is left out
-        total = config.epochs * self._steps
-        self._scheduler = LambdaLR(self._optimizer, lambda step: (1 - min(step, total) / total) ** POLY_POWER)
-        self._weights = self._class_weights() if config.class_weights else None
-        self._curve: list[dict[str, float]] = []
+        self._scheduler = poly(self._optimizer, config.epochs * self._steps)
+        self._weights = None
+        if config.class_weights:
+            self._weights = class_weights(class_counts(train, classes)).to(compute.device)
 
     def run(self, folder: Path, meta: dict[str, Any]) -> None:
         """Train to the end, leaving `network.pt` and `curve.csv` in `folder`.
@@ -92,23 +88,22 @@ class Pretraining:
             OSError: the folder cannot be written or the disk is full.
         """
         self._folder, self._meta = folder, meta
-        if (folder / "training.pt").exists():
-            self._restore()
-        else:
-            self._save()  # from here to the end this file says that the network beside it is not final
-        done = self._epochs_done
-        self._seconds = self._curve[-1]["seconds"] if self._curve else 0.0
-        self._start, self._start_epoch = time.monotonic(), done
+        parts: dict[str, Stateful] = {
+            "network": self._network,
+            "optimizer": self._optimizer,
+            "scheduler": self._scheduler,
+        }
+        self._saved = SavedTraining(folder, "static network", parts)
         self._train_mode()
         fit(
             self._loss,
             self._batches,
             [self._optimizer],
-            epochs=range(done, self._config.epochs),
+            epochs=range(self._saved.epochs, self._config.epochs),
             after_epoch=self._after_epoch,
             schedulers=[self._scheduler],
         )
-        (folder / "training.pt").unlink()
+        self._saved.finish()
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         generator = torch.Generator().manual_seed(stream(self._seed, "static", "epoch", epoch))
@@ -134,17 +129,15 @@ class Pretraining:
         if done % config.validate_every and done != config.epochs:
             return True
         scores = confusion(self._network, self._val, config.batch, self._compute).scores()
-        best = max((record["miou"] for record in self._curve), default=-1.0)
-        spent = time.monotonic() - self._start
-        self._curve.append({"epoch": done, "loss": loss} | scores | {"seconds": self._seconds + spent})
-        left = duration(spent / (done - self._start_epoch) * (config.epochs - done))
+        better = self._saved.add(done, {"loss": loss} | scores)
         log.info(
             "static network: epoch %d/%d, loss %.3f, mIoU %.2f (best %.2f), %s left",
-            *(done, config.epochs, loss, 100 * scores["miou"], 100 * max(best, scores["miou"]), left),
+            *(done, config.epochs, loss, 100 * scores["miou"], 100 * self._saved.best),
+            self._saved.time_left(config.epochs),
         )
-        if scores["miou"] > best:
+        if better:
             save_checkpoint(self._folder / "network.pt", self._network, self._meta | {"epoch": done} | scores)
-        self._save()
+        self._saved.save()
         self._train_mode()
         return True
 
@@ -155,35 +148,18 @@ class Pretraining:
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
-    @property
-    def _epochs_done(self) -> int:
-        return int(self._curve[-1]["epoch"]) if self._curve else 0
 
-    def _save(self) -> None:
-        state = {name: part.state_dict() for name, part in self._parts().items()}
-        save_tensors(self._folder / "training.pt", state | {"curve": self._curve})
-        if self._curve:
-            table = io.StringIO(newline="")
-            writer = csv.DictWriter(table, self._curve[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self._curve)
-            write_text(self._folder / "curve.csv", table.getvalue())
+def class_counts(frames: Frames, classes: int) -> Tensor:
+    """Labelled pixels of each class over all frames, int64 (classes,)."""
+    counts = torch.zeros(256, dtype=torch.int64)
+    for _, labels in frames.batches(COUNTED_AT_ONCE, torch.device("cpu")):
+        counts += labels.flatten().bincount(minlength=256)
+    return counts[:classes]
 
-    def _restore(self) -> None:
-        state = load_tensors(self._folder / "training.pt")
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self._curve = state["curve"]
-        log.info("static network: going on after epoch %d", self._epochs_done)
 
-    def _parts(self) -> dict[str, nn.Module | Optimizer | LambdaLR]:
-        return {"network": self._network, "optimizer": self._optimizer, "scheduler": self._scheduler}
-
-    def _class_weights(self) -> Tensor:
-        counts = torch.zeros(256, dtype=torch.int64)
-        for _, labels in self._train.batches(self._config.batch, torch.device("cpu")):
-            counts += labels.flatten().bincount(minlength=256)
-        return class_weights(counts[: self._network.classes]).to(self._compute.device)
+def poly(optimizer: Optimizer, steps: int) -> LambdaLR:
+    """Rates that fall from theirs to 0 over `steps` steps, with power 0.9."""
+    return LambdaLR(optimizer, lambda step: (1 - min(step, steps) / steps) ** POLY_POWER)
 
 
 def upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -35,10 +35,15 @@ def unroll(head: Head, clip: Sequence[Features]) -> list[Tensor]:
     Returns:
         Logits (N, classes, h/8, w/8) of every frame after the first, before upsampling.
     """
+    return [head.classifier(dec) for dec in unroll_dec(head, clip)]
+
+
+def unroll_dec(head: Head, clip: Sequence[Features]) -> list[Tensor]:
+    """As `unroll`, but each frame's `dec` (N, 64, h/8, w/8), before the classifier."""
     first, *later = clip
     state = head.init_state(first)
-    logits = []
+    decs = []
     for features in later:
         dec, state = head.step(features, state)
-        logits.append(head.classifier(dec))
-    return logits
+        decs.append(dec)
+    return decs

@@ -21,6 +21,7 @@ from nas.training.compute import Compute
 from nas.training.fit import NonFiniteError
 from nas.training.frames import LabelledFrames
 from nas.training.pretraining import Pretraining
+from nas.training.saved_training import is_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def training_frames(config: PretrainConfig, dataset: Dataset) -> tuple[Frame, ..
 
 
 def _is_finished(path: Path) -> bool:
-    if not path.exists() or (path.parent / "training.pt").exists():
+    if not path.exists() or is_unfinished(path.parent):
         return False
     try:
         _, meta = load_checkpoint(path)

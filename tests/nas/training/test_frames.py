@@ -7,7 +7,7 @@ import torch
 from cache.datasets.clips import Frame
 from cache.images import normalise, resize_image, resize_label
 from nas.training import frames as frames_module
-from nas.training.frames import LabelledFrames
+from nas.training.frames import Frames, LabelledFrames
 
 CPU = torch.device("cpu")
 
@@ -56,3 +56,17 @@ def test_frames_are_decoded_once_if_all_fit_in_memory_and_each_time_otherwise(mo
     for _ in range(3):
         list(frames.batches(2, CPU))
     assert clips.reads == reads
+
+
+def test_windows_are_batches_in_the_order_of_time_and_frames_without_a_label_are_void():
+    clips = Clips(6)
+    frames = Frames(clips, clips.list, (7, 9))
+    images, labels = frames.windows(torch.tensor([[0, 1, 2], [3, 4, 5]]), CPU)
+    assert images.shape == (3, 2, 3, 7, 9)
+    for time in range(3):
+        for window in range(2):
+            image, label = frames.batch([3 * window + time], CPU)
+            assert torch.equal(images[time, window], image[0])
+            assert torch.equal(labels[time, window], label[0])
+    assert (labels[1, 0] == 255).all()  # frame 1 has no label
+    assert (labels[2, 0] < 255).all()

@@ -1,0 +1,148 @@
+"""`python -m nas.retrain`: train the best cells of a run for use, and what they are compared with, by one recipe."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import tyro
+from tabulate import tabulate
+from tyro.conf import arg
+
+from baselines.fixed_points import FIXED_POINTS
+from cache.datasets.catalog import open_dataset
+from cache.images import scaled_size
+from nas.reporting.sampling import ranking
+from nas.runs.command_line import log_to, run_command
+from nas.runs.config import ComputeConfig, RetrainConfig, SearchConfig
+from nas.runs.config_files import from_mapping
+from nas.runs.errors import RunError
+from nas.runs.seeding import stream
+from nas.runs.store import read_config, read_trials
+from nas.search import chosen
+from searchspace.genotype import Genotype
+
+if TYPE_CHECKING:
+    from nas.training.video_training import VideoTraining
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "retrained"  # in the run's directory
+SCORES: Final = ("miou", "fwiou", "mean_accuracy")
+HEADERS: Final = ("network", "seed", "mIoU %", "fwIoU %", "mAcc %", "best epoch", "checkpoint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Train the best cells of a run for use: alone at first, then end to end with the static network.
+
+    The fixed points, the per-frame network among them, are trained in the same way: the control that says what more
+    epochs alone would give. Each network is left in `<run>/retrained/<name>-seed<k>/network.pt`, the best one by mIoU
+    over the validation list. What is there is not trained again, and the same command continues what was stopped.
+    """
+
+    run: Path = tyro.MISSING
+    """Directory of the search, finished or not."""
+    config: Annotated[RetrainConfig, arg(name="")] = field(default_factory=RetrainConfig)
+    preset: str | None = None
+    """Named settings: `paper` (the default, for a GPU), `cityscapes` (the paper's there), `laptop` (CamVid without a
+    GPU, under 40 minutes for two cells), `quick` (shapes, minutes), `lmanet` and `tdnet` (as their authors train)."""
+    top_k: int = 2
+    """Cells to train, the best by reward."""
+    fixed_points: tuple[str, ...] | None = None
+    """What to train beside them; by default the fixed points of the search."""
+    seeds: int = 1
+    """Trainings of each network, with different seeds."""
+    label: str = ""
+    """Added to the networks' names after a hyphen, to keep those of other settings apart."""
+    checkpoint: Path | None = None
+    """Static network to start from; by default the search's."""
+    data_root: Path | None = None
+    """Folder of the data set; by default the search's."""
+    cache_dir: Path | None = None
+    """Folder for static networks and optical flow; by default the search's."""
+    compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
+
+    def __post_init__(self) -> None:
+        if self.top_k < 0 or self.seeds < 1:
+            raise RunError(f"there must be 0 cells or more and 1 seed or more, but got {self.top_k} and {self.seeds}")
+
+
+def main(arguments: Arguments) -> None:
+    """Train every network that is not there yet, and print what they score on the validation list."""
+    search = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run))
+    networks = chosen_networks(arguments, search)
+    log_to(arguments.run / "retrain.log")
+    training = video_training(arguments, search)
+    jobs = [(name, genotype, k) for k in range(arguments.seeds) for name, genotype in networks.items()]
+    rows, diverged = [], []
+    for number, (name, genotype, k) in enumerate(jobs, start=1):
+        folder = arguments.run / FOLDER / f"{name}-seed{k}"
+        log.info("network %d of %d: %s, seed %d", number, len(jobs), name, k)
+        try:
+            meta = training.ensure(folder, name, genotype, stream(search.seed, "retraining", k))
+        except ArithmeticError as error:  # of this network alone
+            log.error("%s, seed %d, diverged (%s); lower --head-rates or --static-rate", name, k, error)
+            diverged.append(folder.name)
+        else:
+            scores = [f"{100 * meta[score]:.2f}" for score in SCORES]
+            rows.append([name, k, *scores, meta["epoch"], folder / "network.pt"])
+    print(tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True))
+    if diverged:
+        raise RunError(f"{len(diverged)} of {len(jobs)} networks diverged: {', '.join(diverged)}")
+
+
+def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Genotype | None]:
+    """Cells and fixed points by name, the best cell first; None is the per-frame network.
+
+    Raises:
+        RunError: there is no run, no trial of it has finished, or a fixed point has no such name.
+    """
+    ranked = ranking(read_trials(arguments.run))[: arguments.top_k]
+    if arguments.top_k and not ranked:
+        raise RunError(
+            f"no trial of the run {arguments.run} has finished, so there is no cell to retrain; continue the search "
+            "with `python -m nas.search`, or retrain the fixed points alone with --top-k 0"
+        )
+    if len(ranked) < arguments.top_k:
+        log.warning("the run %s has %d cells, not %d", arguments.run, len(ranked), arguments.top_k)
+    names = search.fixed_points if arguments.fixed_points is None else arguments.fixed_points
+    found = {f"cell{trial.number}": trial.genotype for trial in ranked} | chosen(FIXED_POINTS, names)
+    return {f"{name}-{arguments.label}" if arguments.label else name: genotype for name, genotype in found.items()}
+
+
+def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining":
+    """What all networks share: the search's data and static network, this command's recipe and device.
+
+    Raises:
+        DataError: the data or the static network are missing or wrong.
+        RunError: the device cannot be used.
+    """
+    import torch  # here and not above, so that --help and a bad flag need not wait for it
+
+    from nas.training.compute import resolve
+    from nas.training.static_training import ensure_static
+    from nas.training.video_training import VideoTraining
+
+    compute, machine = resolve(arguments.compute), search.machine
+    if arguments.compute.threads:
+        torch.set_num_threads(arguments.compute.threads)
+    machine = replace(machine, data_root=arguments.data_root or machine.data_root)
+    machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
+    dataset = open_dataset(search.data.dataset, machine.data_root)
+    checkpoint = arguments.checkpoint or search.static.checkpoint
+    if checkpoint is None:  # its training, and so its place, depends on the device of the search
+        checkpoint = ensure_static(search, dataset, machine.cache, resolve(search.compute))
+    return VideoTraining(
+        arguments.config,
+        dataset,
+        size=scaled_size(dataset.size, search.data.scale),
+        window=arguments.config.retrain.window or search.data.window,
+        static_checkpoint=checkpoint,
+        cache_dir=machine.cache,
+        compute=compute,
+    )
+
+
+if __name__ == "__main__":
+    run_command("nas.retrain", Arguments, RetrainConfig, main)

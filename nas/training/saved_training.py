@@ -1,0 +1,106 @@
+"""SavedTraining: what a stopped training goes on from, and its curve.
+
+`training.pt` holds the state of all parts of a training after its last validation; once it is gone, the training is
+finished. `curve.csv` beside it has a row for each validation.
+"""
+
+import csv
+import io
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from cache.atomic import write_text
+from cache.static.network import load_tensors, save_tensors
+from nas.reporting.progress import duration
+
+log = logging.getLogger(__name__)
+
+STATE: Final = "training.pt"
+
+
+class Stateful(Protocol):
+    """A network, an optimiser, a scheduler."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object: ...
+
+
+class SavedTraining:
+    """The parts of a training and its curve on disk; parts are restored where an earlier process left them."""
+
+    def __init__(self, folder: Path, name: str, parts: Mapping[str, Stateful]) -> None:
+        """Go on with what is in `folder`, or begin.
+
+        Args:
+            folder: of this training alone.
+            name: for the log.
+            parts: all that changes between two epochs; random streams start anew with each.
+
+        Raises:
+            DataError: the file is damaged.
+            OSError: the folder cannot be written or the disk is full.
+        """
+        self._folder, self._name, self._parts = folder, name, parts
+        self.curve: list[dict[str, float]] = []
+        if is_unfinished(folder):
+            self._restore()
+        else:
+            self.save()  # from here to the end this file says that the network beside it is not final
+        self._first, self._before = self.epochs, self.curve[-1]["seconds"] if self.curve else 0.0
+        self._start = time.monotonic()
+
+    @property
+    def epochs(self) -> int:
+        """That are done."""
+        return int(self.curve[-1]["epoch"]) if self.curve else 0
+
+    @property
+    def best(self) -> float:
+        """Highest mIoU so far, in [0, 1]; -1 if there is none."""
+        return max((row["miou"] for row in self.curve), default=-1.0)
+
+    def add(self, epochs: int, row: Mapping[str, float]) -> bool:
+        """Extend the curve, in memory, by `row` and the seconds that `epochs` took over all processes.
+
+        Returns:
+            Whether the network of this row is the best so far.
+        """
+        better = row["miou"] > self.best
+        seconds = self._before + time.monotonic() - self._start
+        self.curve.append({"epoch": epochs, **row, "seconds": seconds})
+        return better
+
+    def time_left(self, total: int, work: Callable[[int], float] = float) -> str:
+        """What `total` epochs still need, at the pace of this process; `work` is what so many epochs cost."""
+        spent = time.monotonic() - self._start
+        return duration(spent / (work(self.epochs) - work(self._first)) * (work(total) - work(self.epochs)))
+
+    def save(self) -> None:
+        """Put the state and the curve on disk. Raises OSError if that fails; what was there stays."""
+        state = {name: part.state_dict() for name, part in self._parts.items()}
+        save_tensors(self._folder / STATE, state | {"curve": self.curve})
+        if self.curve:
+            table = io.StringIO(newline="")
+            writer = csv.DictWriter(table, self.curve[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.curve)
+            write_text(self._folder / "curve.csv", table.getvalue())
+
+    def finish(self) -> None:
+        """Say that the training is over."""
+        (self._folder / STATE).unlink()
+
+    def _restore(self) -> None:
+        state = load_tensors(self._folder / STATE)
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self.curve = state["curve"]
+        log.info("%s: going on after epoch %d", self._name, self.epochs)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a training was started there and not brought to its end."""
+    return (folder / STATE).exists()

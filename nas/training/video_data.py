@@ -1,0 +1,78 @@
+"""VideoData: what video networks learn from and are scored on."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cache.datasets.clips import Dataset, windows
+from cache.errors import DataError
+from cache.flow import FlowCache, ensure_flows
+from nas.training.augmentation import NOWHERE
+from nas.training.frames import Frames
+from nas.training.streaming import recordings
+from nas.training.windows import Windows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoData:
+    """Frames at the working resolution; those that fit in memory are decoded once for all networks."""
+
+    train: Frames
+    windows: tuple[tuple[int, ...], ...]
+    """Positions in `train` of each window's frames, in time order."""
+    val: Frames
+    recordings: tuple[range, ...]
+    """Positions in `val`."""
+    flows: FlowCache | None = None
+    """Of `train`, from near frames to those before them."""
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, size: tuple[int, int], length: int, flow_directory: Path | None = None
+    ) -> "VideoData":
+        """The whole training list in windows of `length` frames, and the validation list in recordings.
+
+        Args:
+            dataset: with a training and a validation list.
+            size: working height and width.
+            length: frames in a window, where a recording has as many.
+            flow_directory: for the optical flow of the training list; None does without.
+
+        Raises:
+            DataError: a list is absent or has no two consecutive frames of which the second is labelled; or flow is
+                asked for and no two training frames are near enough.
+        """
+        train, val = dataset.frames("train"), dataset.frames("val")
+        found, scored = windows(train, length), recordings(val)
+        for name, fits in (("training", found), ("validation", any(len(recording) > 1 for recording in scored))):
+            if not fits:
+                raise DataError(
+                    f"the {name} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
+                    "so there is nothing to remember; give longer clips"
+                )
+        gaps = sorted({window.gap for window in found})
+        log.info("training list: %d windows of up to %d frames, %s video frames apart", len(found), length, gaps)
+        flows = None
+        if flow_directory is not None:
+            flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=(-1,))
+        positions = tuple(window.positions for window in found)
+        return cls(Frames(dataset, train, size), positions, Frames(dataset, val, size), scored, flows)
+
+    def read(self, positions: Tensor, device: torch.device) -> Windows:
+        """Windows by the positions of their frames, (N, T)."""
+        images, labels = self.train.windows(positions, device)
+        return Windows(images, labels, None if self.flows is None else self._flows(self.flows, positions, device))
+
+    def _flows(self, flows: FlowCache, positions: Tensor, device: torch.device) -> Tensor:
+        """Flows (T - 1, N, 2, H, W) to the frames before; `NOWHERE` where those are not near: they do not count."""
+        pairs = list(zip(positions.T[1:].flatten().tolist(), positions.T[:-1].flatten().tolist(), strict=True))
+        near = [pair for pair in pairs if pair in flows.pairs]
+        found = dict(zip(near, flows.batch(near, device), strict=True)) if near else {}
+        nowhere = torch.full((2, *self.train.size), NOWHERE, device=device)
+        count, frames = positions.shape
+        return torch.stack([found.get(pair, nowhere) for pair in pairs]).view(frames - 1, count, *nowhere.shape)

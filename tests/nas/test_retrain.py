@@ -1,0 +1,136 @@
+"""The command `python -m nas.retrain`, from the directory of a run to trained networks, and mistakes to exit code 2."""
+
+import re
+import sys
+
+import pytest
+import torch
+
+from cache.datasets import shapes
+from cache.datasets.shapes import Shapes
+from cache.static.network import StaticNetwork, save_checkpoint
+from nas.retrain import Arguments, main
+from nas.runs.command_line import run_command
+from nas.runs.config import DataConfig, RetrainConfig, SearchConfig, StaticConfig
+from nas.runs.config_files import to_mapping
+from nas.runs.store import RunStore
+from nas.runs.trial import Trial
+from nas.training.video_network import load_video_network
+from searchspace.choices import Choice
+from searchspace.genotype import Block, Genotype
+
+SKIP = Choice("skip")
+CELLS = [
+    Genotype((Block(("past.dec", f"cur.{layer}"), (SKIP, SKIP), Choice("concat")),))
+    for layer in ("layer2", "layer3", "layer4")
+]
+QUICK = ["--head-epochs", "1", "--epochs", "1", "--batch", "8", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("static") / "network.pt"
+    torch.manual_seed(0)
+    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False), {"miou": 0.0})
+    return path
+
+
+@pytest.fixture
+def make_run(monkeypatch, checkpoint, tmp_path):
+    for split in ("train", "val"):
+        monkeypatch.setitem(shapes.CLIPS, split, 1)
+
+    def make(rewards):
+        config = SearchConfig(
+            data=DataConfig(dataset="shapes", scale=0.25, window=3),
+            static=StaticConfig(checkpoint=checkpoint),
+            fixed_points=("per_frame",),
+        )
+        with RunStore.open(tmp_path / "run", identity={}, config=to_mapping(config)) as store:
+            for number, (reward, cell) in enumerate(zip(rewards, CELLS, strict=False)):
+                failed = {"status": "failed", "error": "crash: gone"}
+                fields = failed if reward is None else {"status": "finished", "reward": reward}
+                store.append(Trial(number=number, genotype=cell, **fields))
+        return tmp_path / "run"
+
+    return make
+
+
+def retrain(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["retrain", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        run_command("nas.retrain", Arguments, RetrainConfig, main)
+    return ended.value.code
+
+
+def test_the_best_cells_and_the_control_are_trained_for_every_seed_and_found_again(make_run, monkeypatch, capsys):
+    run = make_run([0.2, None, 0.4])
+    assert retrain(monkeypatch, "--run", run, "--seeds", "2", *QUICK) == 0
+    names = {"cell2", "cell0", "per_frame"}
+    folders = sorted(path.name for path in (run / "retrained").iterdir())
+    assert folders == sorted(f"{name}-seed{k}" for name in names for k in (0, 1))
+    table = capsys.readouterr().out
+    assert all(f"{folder}/network.pt" in table for folder in folders)
+    network, meta = load_video_network(run / "retrained" / "cell2-seed1" / "network.pt")
+    assert network.head.genotype == CELLS[2].canonical()
+    assert (meta["name"], meta["size"]) == ("cell2", [24, 32])
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*.pt")}
+    assert retrain(monkeypatch, "--run", run, "--seeds", "2", *QUICK) == 0
+    assert capsys.readouterr().out == table
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*.pt")} == before
+
+
+def test_a_label_keeps_other_settings_apart(make_run, monkeypatch, capsys):
+    run = make_run([0.2])
+    words = ["--run", run, "--top-k", "0", *QUICK]
+    assert retrain(monkeypatch, *words) == 0
+    assert retrain(monkeypatch, *words, "--static-rate", "0") == 2
+    assert "static_rate: 0.0005 in the run, 0.0 now" in capsys.readouterr().err
+    assert retrain(monkeypatch, *words, "--static-rate", "0", "--label", "frozen") == 0
+    assert {path.name for path in (run / "retrained").iterdir()} == {"per_frame-seed0", "per_frame-frozen-seed0"}
+
+
+def test_what_diverges_is_said_and_does_not_keep_the_others_from_being_trained(make_run, monkeypatch, capsys, caplog):
+    run = make_run([0.2])
+    monkeypatch.setattr("nas.training.retraining.cross_entropy", diverging())
+    assert retrain(monkeypatch, "--run", run, "--top-k", "1", *QUICK) == 2
+    assert "cell0, seed 0, diverged" in caplog.text
+    assert "1 of 2 networks diverged: cell0-seed0" in capsys.readouterr().err
+    assert (run / "retrained" / "per_frame-seed0" / "last.pt").exists()
+
+
+def diverging():
+    """A loss that is infinite once, at the first step of all."""
+    values = iter([torch.inf])
+
+    def loss(logits, *_):
+        return logits.square().mean() + next(values, 0.0)
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("rewards", "words", "message"),
+    [
+        ([], [], "no trial of the run .* has finished, so there is no cell to retrain; continue the search"),
+        ([None], [], "no trial of the run .* has finished"),
+        ([0.2], ["--fixed-points", "gru"], "unknown fixed point 'gru'; known are per_frame, tmanet"),
+        ([0.2], ["--checkpoint", "absent.pt"], "there is no file absent.pt"),
+        ([0.2], ["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
+        ([0.2], ["--preset", "laptopp"], "unknown preset 'laptopp'; there are"),
+        ([0.2], ["--seeds", "0"], "1 seed or more"),
+    ],
+    ids=["empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds"],
+)
+def test_a_mistake_is_one_message_and_leaves_no_network(make_run, monkeypatch, capsys, rewards, words, message):
+    run = make_run(rewards)
+    assert retrain(monkeypatch, "--run", run, *QUICK, *words) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert re.search(message, " ".join((captured.err + captured.out).split()))
+    assert not list(run.rglob("*.pt"))
+
+
+def test_a_folder_that_is_no_run_is_refused(monkeypatch, tmp_path, capsys):
+    assert retrain(monkeypatch, "--run", tmp_path, *QUICK) == 2
+    assert f"there is no run in {tmp_path}" in capsys.readouterr().err
