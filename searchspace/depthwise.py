@@ -25,7 +25,7 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(channels, channels, kernel, padding=padding, dilation=dilation, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.dilation[0] == 1 or not x.is_cpu:
+        if self.dilation[0] == 1 or not x.is_cpu or torch.compiler.is_exporting():
             return super().forward(x)
         return _Dilated.apply(x, self.weight, self.dilation[0])  # type: ignore[no-any-return, no-untyped-call]
 

@@ -4,6 +4,7 @@ A map is seen as a table with one row of channels a pixel. Deformable convolutio
 are then the same thing, sums of a few rows with weights that are learned, and nothing larger than their result is held.
 """
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -28,8 +29,12 @@ def weighted_pixels(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     table = x.permute(0, 2, 3, 1).reshape(-1, c).to(dtype)
     first = torch.arange(n, device=x.device).view(-1, *[1] * (index.dim() - 1)) * (height * width)
     index, weight = (index + first).flatten(0, -2), weight.flatten(0, -2).to(dtype)
-    sums = F.embedding_bag(index, table.detach(), mode="sum", per_sample_weights=weight)
-    out: Tensor = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
+    if torch.compiler.is_exporting():  # ONNX has no `embedding_bag`, only a slow loop over its sums
+        taps = zip(index.unbind(1), weight.unbind(1), strict=True)
+        out = reduce(torch.add, (table[i] * w.unsqueeze(1) for i, w in taps))
+    else:
+        sums = F.embedding_bag(index, table.detach(), mode="sum", per_sample_weights=weight)
+        out = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
     return out.view(*shape, c).to(x.dtype)
 
 

@@ -15,7 +15,7 @@ MAY_IMPORT = {
 }
 FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT / home).rglob("*.py"))
 # commands that answer --help before torch is loaded
-TORCH_FREE = ("nas.search", "nas.pretrain", "nas.plot", "nas.compare", "nas.segment")
+TORCH_FREE = ("nas.search", "nas.pretrain", "nas.plot", "nas.compare", "nas.segment", "nas.export", "nas.retrain")
 
 
 def module_of(path):

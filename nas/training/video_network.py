@@ -49,11 +49,11 @@ class VideoNetwork(nn.Module):
         features = self.static.features(images)
         return self.static.classifier(features["dec"]), self.head.init_state(features)
 
-    def later(self, images: Tensor, state: State) -> tuple[Tensor, State]:
-        """A later frame: `images` as in `first`, and the memory that the frame before left."""
-        per_frame = isinstance(self.head, PerFrame)
-        features = self.static.features(images) if per_frame else self.static.encode(images)
-        dec, state = self.head.step(features, state)
+    def later(self, images: Tensor, state: State, present: Tensor | None = None) -> tuple[Tensor, State]:
+        """A later frame: `images` as in `first`, the memory that the frame before left, and `present` as in a cell."""
+        if isinstance(self.head, PerFrame):
+            return self.first(images)
+        dec, state = self.head.step(self.static.encode(images), state, present)
         return self.head.classifier(dec), state
 
 
@@ -93,8 +93,8 @@ def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
         network = VideoNetwork(static, build_head(cell, static.channels, static.classes, seed=0))
         network.static.load_state_dict(content["static"])
         network.head.load_state_dict(content["head"])
-        meta = json.loads(content["meta"])
-    except (KeyError, TypeError, ValueError, RuntimeError, SpaceError) as error:
+        meta = dict(json.loads(content["meta"]))
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SpaceError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"the video network {path} is damaged or of another version ({reason})") from error
     return network.eval(), meta

@@ -33,6 +33,13 @@ def test_depthwise_agrees_with_explicit_loops(naive, draw, assert_same):
     assert_same(ours(x), naive.depthwise(x, ours.weight, dilation=2), [x, ours.weight])
 
 
+def test_depthwise_is_exported_as_one_convolution_that_gives_the_same(draw):
+    ours, x = DepthwiseConv(3, 5, 6).double(), draw(1, 3, 13, 11)
+    program = torch.export.export(ours, (x,))
+    assert [node.name for node in program.graph.nodes if node.op == "call_function"] == ["conv2d"]
+    torch.testing.assert_close(program.module()(x), ours(x))
+
+
 @pytest.mark.parametrize("wanted", ["x", "weight"])
 def test_depthwise_gives_gradients_to_what_asks_for_them(wanted, draw):
     ours, x = DepthwiseConv(3, 3, 2).double(), draw(1, 3, 5, 4)

@@ -34,6 +34,17 @@ def test_bfloat16_maps_are_summed_in_float32_and_returned_in_bfloat16(draw):
     assert (total.dtype, total.item()) == (torch.bfloat16, 1.0)
 
 
+def test_weighted_pixels_is_exported_as_gathers_that_give_the_same(draw):
+    class Module(torch.nn.Module):
+        def forward(self, x, index, weight):
+            return weighted_pixels(x, index, weight)
+
+    inputs = draw(2, 3, 4, 5), torch.arange(2 * 6 * 7).view(2, 6, 7) % 20, draw(2, 6, 7)
+    program = torch.export.export(Module(), inputs)
+    assert not any("embedding_bag" in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(*inputs), weighted_pixels(*inputs))
+
+
 def test_bilinear_agrees_with_grid_sample(draw, assert_same):
     x, points = draw(2, 3, 5, 7), draw(2, 4, 6, 2, seed=1)
     y, x_ = 2 + 3 * points[..., 0], 3 + 4 * points[..., 1]  # some outside

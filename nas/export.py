@@ -1,0 +1,128 @@
+"""`python -m nas.export`: a trained network as ONNX, for programs without PyTorch."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.atomic import atomic_path, write_text
+from cache.datasets.shapes import Shapes
+from cache.images import IMAGENET_MEAN, IMAGENET_STD, normalise, resize_image
+from nas.runs.command_line import run_command
+from nas.runs.errors import RunError
+
+if TYPE_CHECKING:
+    from nas.training.video_network import VideoNetwork
+
+log = logging.getLogger(__name__)
+
+CHECKED_FRAMES: Final = 6
+"""At least; more for a memory that takes longer to fill."""
+USE: Final = (
+    "Run first.onnx on the first frame of a clip and later.onnx on each further one, whose inputs X are the outputs "
+    "next.X of the frame before. Logits have stride 8: resize them (bilinear), then take the arg max."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Write a trained network as two ONNX graphs, `first.onnx` and `later.onnx`, with `export.json` on their use.
+
+    The memory goes in and out of them under names. They are run by onnxruntime and compared with PyTorch over a clip
+    before anything is written.
+    """
+
+    checkpoint: Path
+    """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own."""
+    output: Path
+    """Folder for the three files."""
+    height: int | None = None
+    """Of the frames, in pixels; by default what the network was trained on."""
+    width: int | None = None
+    """Of the frames; goes with --height."""
+    frames: str | None = None
+    """What to compare on: a folder of frames, a quoted pattern such as 'clip/*.png' or a video file; by default a
+    made-up clip. It is brought to the size of the graphs."""
+
+
+def main(arguments: Arguments) -> None:
+    """Translate, compare, write. Raises RunError or DataError; nothing is written then."""
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise RunError(f"{' and '.join(missing)} cannot be found; pip install 'dyncell[export]'")
+    # These load torch, for which --help and a bad flag need not wait.
+    from nas.training.labelling import load_network
+    from nas.training.onnx_check import check, signature
+    from nas.training.onnx_graphs import OPSET, export_graphs
+
+    network, meta = load_network(arguments.checkpoint)
+    size = _size(arguments, meta)
+    images = _images(arguments.frames, _frames_to_check(network))
+    graphs = export_graphs(network, size)
+    difference = check(graphs, network, [_network_input(image, size) for image in images])
+    log.info("onnxruntime and PyTorch agree to %.1e over %d frames", difference, len(images))
+    graph_of = {"first.onnx": graphs.first, "later.onnx": graphs.later}
+    about = _facts(meta, size) | {
+        "opset": OPSET,
+        "graphs": {name: signature(graph) for name, graph in graph_of.items()},
+        "checked": {"frames": len(images), "largest_difference": difference},
+    }
+    for name, graph in graph_of.items():
+        with atomic_path(arguments.output / name) as path:
+            path.write_bytes(graph)
+    write_text(arguments.output / "export.json", json.dumps(about, indent=1) + "\n")
+    print(arguments.output)
+
+
+def _size(arguments: Arguments, meta: Mapping[str, Any]) -> tuple[int, int]:
+    if arguments.height is None and arguments.width is None:
+        if "size" not in meta:
+            raise RunError(f"{arguments.checkpoint} does not say its size; give --height and --width")
+        height, width = meta["size"]
+        return height, width
+    if arguments.height is None or arguments.width is None:
+        raise RunError("--height and --width go together; give both, or none for the size that was trained on")
+    if min(arguments.height, arguments.width) < 1:
+        raise RunError(f"frames cannot be {arguments.height} x {arguments.width} pixels")
+    return arguments.height, arguments.width
+
+
+def _facts(meta: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """What a program has to know to use the graphs."""
+    values = {"values": "RGB, (pixel / 255 - mean) / std", "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    named = {key: meta.get(key) for key in ("name", "dataset", "classes", "colours")}
+    return {**named, "use": USE, "images": {"size": size, **values}}
+
+
+def _frames_to_check(network: "VideoNetwork") -> int:
+    """So many that the memory is full on some."""
+    return max(CHECKED_FRAMES, getattr(network.head, "slots", 0) + 2)
+
+
+def _images(source: str | None, count: int) -> list[NDArray[np.uint8]]:
+    """The first `count` frames of a clip, each (H, W, 3), of any size."""
+    from cache.video_frames import open_recording  # loads OpenCV
+
+    if source is None:
+        shapes = Shapes()
+        return [shapes.image(frame) for frame in shapes.frames("val")[:count]]
+    images = [image for _, image in islice(open_recording(source).readable(skip=True), count)]
+    if len(images) < count:
+        raise RunError(f"--frames {source} has {len(images)} frames, but the comparison takes {count}")
+    return images
+
+
+def _network_input(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Normalised, (1, 3, H, W)."""
+    return np.ascontiguousarray(normalise(resize_image(image, size)).transpose(2, 0, 1)[None])
+
+
+if __name__ == "__main__":
+    run_command("nas.export", Arguments, None, main)
