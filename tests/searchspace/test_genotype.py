@@ -17,7 +17,8 @@ SKIP = Choice("skip")
 POOL = Choice("global_pool")
 CONCAT = Choice("concat")
 GATE = Choice("attention_gate")
-SYMMETRIC = ("weighted_sum", "concat", "conv3d", "gated_fusion")  # said here again: the reference must not follow the code
+# Said here again, because the reference must not follow the code.
+SYMMETRIC = ("weighted_sum", "concat", "conv3d", "gated_fusion")
 
 
 def block(first, second, aggregation=CONCAT, operations=(SKIP, SKIP)):
