@@ -22,7 +22,7 @@ from nas.runs.seeding import stream
 from nas.training.augmentation import augment
 from nas.training.compute import Compute
 from nas.training.fit import fit
-from nas.training.frames import Frames, LabelledFrames
+from nas.training.frames import LabelledFrames
 from nas.training.losses import class_weights, cross_entropy
 from nas.training.metrics import ConfusionMatrix
 from nas.training.saved_training import SavedTraining, Stateful
@@ -149,8 +149,8 @@ class Pretraining:
                     module.eval()
 
 
-def class_counts(frames: Frames, classes: int) -> Tensor:
-    """Labelled pixels of each class over all frames, int64 (classes,)."""
+def class_counts(frames: LabelledFrames, classes: int) -> Tensor:
+    """Pixels of each class over all frames, int64 (classes,)."""
     counts = torch.zeros(256, dtype=torch.int64)
     for _, labels in frames.batches(COUNTED_AT_ONCE, torch.device("cpu")):
         counts += labels.flatten().bincount(minlength=256)

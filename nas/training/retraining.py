@@ -1,7 +1,6 @@
 """Retraining: a cell alone, then end to end with the static network, on windows of the whole training list.
 
-Nekrasov et al., WACV 2020, section 4.2. The paper gives the two phases, their optimisers, rates, epochs and crops; the
-rest is ours:
+Nekrasov et al., WACV 2020, give the two phases, their optimisers, rates, epochs and crops. The rest is ours:
 
 - The loss is at full working resolution, on bilinearly upsampled logits; the search has it at 1/8, to save time.
 - The static network stays in eval mode throughout: its batch-norm statistics remain those of its own training, as

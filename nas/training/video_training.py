@@ -23,6 +23,7 @@ from nas.runs.store import differences
 from nas.training.checkpoints import load_for
 from nas.training.compute import Compute
 from nas.training.etc_training import EtcLoss
+from nas.training.frames import LabelledFrames
 from nas.training.heads import build_head
 from nas.training.losses import class_weights
 from nas.training.pretraining import class_counts
@@ -71,7 +72,8 @@ class VideoTraining:
         self._data = VideoData.of(dataset, size, window, cache_dir if self._etc.temporal_loss else None)
         self._weights = None
         if self._recipe.class_weights:
-            self._weights = class_weights(class_counts(self._data.train, len(dataset.classes)))
+            labelled = LabelledFrames(dataset, dataset.frames("train"), size)
+            self._weights = class_weights(class_counts(labelled, len(dataset.classes)))
         self._settings = plain(
             {
                 "retrain": asdict(self._recipe) | {"window": window},
