@@ -7,18 +7,23 @@ the time of this network's own static network, which a per-frame network runs on
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.training.complexity import full_state
 from nas.training.compute import Compute
-from nas.training.latency import Latency, measure
+from nas.training.latency import measure
 from nas.training.video_network import VideoNetwork
 
 log = logging.getLogger(__name__)
+
+WARM_UP: Final = 2  # rounds that are not counted
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,8 @@ def measured(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[st
 
     Returns:
         Seconds: `first`, `later` and `per_frame`, each a median with its 10th and 90th percentile as `first_low`,
-        `first_high` and so on; `mean` over the clip. The `ratio`. On a GPU also `peak_bytes`, the most memory that
-        tensors took there, the weights among them; the CPU has no such count. Nothing if memory does not suffice.
+        `first_high` and so on, and the `mean` over the clip. The `ratio`. On a GPU also `peak_bytes`, the most memory
+        that tensors took there, the weights among them; the CPU has no such count. Nothing if memory does not suffice.
     """
     if not timing.repeats:
         return {}
@@ -84,17 +89,24 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
     image = image.to(compute.device, memory_format=torch.channels_last)
     with compute.autocast():
         state = full_state(network.head, network.static.features(image))
-
-    def time(run: Callable[[], object]) -> Latency:
-        with compute.autocast():
-            return measure(run, compute.device, timing.repeats)
-
     kinds = {
-        "first": time(lambda: network.first(image)),
-        "later": time(lambda: network.later(image, state)),
-        "per_frame": time(lambda: network.static(image)),
+        "first": lambda: network.first(image),
+        "later": lambda: network.later(image, state),
+        "per_frame": lambda: network.static(image),
     }
-    mean = (kinds["first"].median + (timing.clip - 1) * kinds["later"].median) / timing.clip
-    spread = {f"{name}_{end}": getattr(each, end) for name, each in kinds.items() for end in ("low", "high")}
-    medians = {name: each.median for name, each in kinds.items()}
-    return medians | spread | {"mean": mean, "ratio": mean / medians["per_frame"]}
+    seconds = _rounds(list(kinds.values()), timing, compute)
+    means = (seconds[:, 0] + (timing.clip - 1) * seconds[:, 1]) / timing.clip
+    percentiles = zip(("_low", "", "_high"), np.percentile(seconds, [10, 50, 90], axis=0), strict=True)
+    times = {f"{kind}{end}": float(each) for end, row in percentiles for kind, each in zip(kinds, row, strict=True)}
+    return times | {"mean": float(np.median(means)), "ratio": float(np.median(means / seconds[:, 2]))}
+
+
+def _rounds(kinds: Sequence[Callable[[], object]], timing: Timing, compute: Compute) -> NDArray[np.float64]:
+    """Seconds (repeats, kinds), measured in turn, so that a machine whose pace changes slows all kinds alike."""
+
+    def once(run: Callable[[], object]) -> float:
+        with compute.autocast():  # for each frame anew, as it casts the weights
+            return measure(run, compute.device, repeats=1, warm_up=0).median
+
+    rounds = [[once(run) for run in kinds] for _ in range(WARM_UP + timing.repeats)]
+    return np.array(rounds[WARM_UP:])
