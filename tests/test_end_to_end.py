@@ -62,6 +62,7 @@ def test_a_run_leaves_a_log_a_report_and_pictures(home, whole):
     assert [trial["fixed_point"] for trial in trials[:2]] == ["per_frame", "tdnet"]
     assert all(trial["status"] in ("finished", "early_stopped") for trial in trials)
     assert "per_frame" in result.stdout
+    assert f"python -m nas.retrain --run {home / 'whole'}" in result.stdout
     assert "tdnet" in result.stdout
     left = {path.name for path in (home / "whole").iterdir()}
     assert left >= {"config.yaml", "inputs.yaml", "trials.jsonl", "plots", "search.log", "controller.pt"}

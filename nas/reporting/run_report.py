@@ -1,5 +1,6 @@
 """The report of a search, as Markdown and as a page, its plots, and a summary for the terminal."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -23,11 +24,17 @@ def write_report(run: Path, trials: Sequence[Trial], config: SearchConfig, space
     """Write both reports, the plots and the facts; return the table and where things are, for the terminal."""
     plots = make_plots(run, trials, space)
     pictures = [path.relative_to(run) for path in plots if path.suffix == ".png"]
-    facts = run_facts(trials, config, space, prepared)
+    facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": retraining(run)}
     write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
     write_text(run / FACTS, yaml.safe_dump(facts, sort_keys=False, allow_unicode=True))
     page = write_html(run, trials, [path for path in plots if path.suffix == ".svg"])
-    return f"{best_cells(trials)}\n\n{outcomes(trials)}\nReport and plots: {run / REPORT}, {page}"
+    places = f"Report and plots: {run / REPORT}, {page}\nTrain the best cells for use: {retraining(run)}"
+    return f"{best_cells(trials)}\n\n{outcomes(trials)}\n{places}"
+
+
+def retraining(run: Path) -> str:
+    """The command that goes on from a search."""
+    return f"python -m nas.retrain --run {shlex.quote(str(run))} --top-k 2"
 
 
 def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:
