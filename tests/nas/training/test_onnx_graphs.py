@@ -148,6 +148,7 @@ def test_the_operation_that_cannot_be_translated_is_named(network, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_per_frame_network_has_no_memory_and_one_slot_needs_no_count():
     graphs = export_graphs(build(None), SIZE)
     assert check(graphs, build(None), CLIP) < 1e-5
