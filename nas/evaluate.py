@@ -88,8 +88,10 @@ def main(arguments: Arguments) -> None:
     report = EvaluationReport(arguments.folder, data, facts(data, networks, timing, compute), arguments.panels)
     for number, (name, paths) in enumerate(networks.items(), start=1):
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
-        seeds = [evaluate(load_for(path, len(data.classes))[0], data, compute, report.shown, name) for path in paths]
-        network, _ = load_for(paths[0], len(data.classes))
+        seeds = []
+        for path in paths:
+            network, _ = load_for(path, len(data.classes))
+            seeds.append(evaluate(network, data, compute, report.shown, name))
         report.add(name, seeds, counted(network, timing.size) | measured(network, timing, compute))
     report.write_pictures()
     print(report.summary)

@@ -113,10 +113,8 @@ class CellBlock(nn.Module):
         first, second = block.operations
         self.first = OPERATIONS[first.name](channels, **first.arguments)
         self.second = OPERATIONS[second.name](channels, **second.arguments)
-        arguments = block.aggregation.arguments
-        if "slots" in arguments and not block.inputs[1].startswith("past."):
-            arguments["slots"] = 1  # what is not remembered is one map
-        self.aggregation: nn.Module = AGGREGATIONS[block.aggregation.name](channels, **arguments)
+        aggregation = block.aggregation_as_read
+        self.aggregation: nn.Module = AGGREGATIONS[aggregation.name](channels, **aggregation.arguments)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Two inputs (N, C, ., .) to one (N, C, h, w)."""

@@ -38,6 +38,14 @@ class Block:
         """(input, operation), twice."""
         return (self.inputs[0], self.operations[0]), (self.inputs[1], self.operations[1])
 
+    @property
+    def aggregation_as_read(self) -> Choice:
+        """The aggregation with the slots that it has a use for: one where the second input is not remembered."""
+        arguments = self.aggregation.arguments
+        if "slots" not in arguments or self.inputs[1].startswith("past."):
+            return self.aggregation
+        return Choice(self.aggregation.name, tuple((arguments | {"slots": 1}).items()))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "inputs": list(self.inputs),
@@ -155,10 +163,7 @@ def _renamed(block: Block, names: dict[str, str]) -> Block:
     if block.aggregation.name in SYMMETRIC:
         pairs.sort(key=lambda pair: (pair[0], str(pair[1])))
     (first, one), (second, two) = pairs
-    aggregation, arguments = block.aggregation, block.aggregation.arguments
-    if "slots" in arguments and not second.startswith("past."):  # what is not remembered is one map
-        aggregation = Choice(aggregation.name, tuple((arguments | {"slots": 1}).items()))
-    return Block((first, second), (one, two), aggregation)
+    return Block((first, second), (one, two), block.aggregation_as_read)
 
 
 def _smallest_orders(

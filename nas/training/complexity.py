@@ -1,7 +1,7 @@
 """What a head costs on one later frame, counted and not measured."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -31,16 +31,31 @@ def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Modul
     features = {name: torch.empty(1, *size, device="meta") for name, size in sizes.items()}
     with torch.no_grad():
         state = full_state(twin, features)
-        with FlopCounterMode(display=False) as counter:
+
+        def later_frame() -> None:
             for module in static:
                 module(features)
             dec, _ = twin.step(features, state)
             twin.classifier(dec)
+
+        macs = multiply_adds(later_frame)
     return {
         "parameters": sum(p.numel() for p in parts.parameters()),
-        "macs": counter.get_total_flops() // 2,
-        "state_bytes": sum(tensor.nbytes for slot in state for tensor in slot.values()),
+        "macs": macs,
+        "state_bytes": state_bytes(state),
     }
+
+
+def multiply_adds(run: Callable[[], object]) -> int:
+    """Those of the convolutions and matrix products in `run`."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops() // 2)
+
+
+def state_bytes(state: State) -> int:
+    """What a memory holds."""
+    return sum(tensor.nbytes for slot in state for tensor in slot.values())
 
 
 def full_state(head: Head, features: Features) -> State:

@@ -75,9 +75,6 @@ class Labeller:
         pixels = torch.from_numpy(normalise(resize_image(image, self._size)))
         batch = pixels.to(self._compute.device).permute(2, 0, 1)[None]
         with self._compute.autocast():
-            if self._state is None:
-                logits, self._state = self._network.first(batch)
-            else:
-                logits, self._state = self._network.later(batch, self._state)
+            logits, self._state = self._network(batch, self._state)
         label: Pixels = upsampled(logits, image.shape[:2])[0].argmax(0).to(torch.uint8).cpu().numpy()
         return label

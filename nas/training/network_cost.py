@@ -14,9 +14,8 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.flop_counter import FlopCounterMode
 
-from nas.training.complexity import full_state
+from nas.training.complexity import full_state, multiply_adds, state_bytes
 from nas.training.compute import Compute
 from nas.training.latency import measure
 from nas.training.video_network import VideoNetwork
@@ -48,15 +47,9 @@ def counted(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
     twin, image = copy.deepcopy(network).to("meta").eval(), torch.empty(1, 3, *size, device="meta")
     with torch.no_grad():
         state = full_state(twin.head, twin.static.features(image))
-        macs = {"macs_first": _macs(lambda: twin.first(image)), "macs_later": _macs(lambda: twin.later(image, state))}
-    held = sum(tensor.nbytes for slot in state for tensor in slot.values())
-    return {"parameters": sum(p.numel() for p in network.parameters()), **macs, "state_bytes": held}
-
-
-def _macs(run: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
-        run()
-    return int(counter.get_total_flops() // 2)
+        first, later = multiply_adds(lambda: twin.first(image)), multiply_adds(lambda: twin.later(image, state))
+    parameters = sum(p.numel() for p in network.parameters())
+    return {"parameters": parameters, "macs_first": first, "macs_later": later, "state_bytes": state_bytes(state)}
 
 
 def measured(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:

@@ -52,5 +52,5 @@ def segmented(
     for positions in clip:
         images, labels = frames.batch(positions, compute.device)
         with compute.autocast():
-            logits, state = network.first(images) if state is None else network.later(images, state)
+            logits, state = network(images, state)
         yield upsampled(logits, labels.shape[-2:]).argmax(1), labels

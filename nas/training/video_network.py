@@ -37,6 +37,10 @@ class VideoNetwork(nn.Module):
     def classes(self) -> int:
         return self.static.classes
 
+    def forward(self, images: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """The next frame of a clip: `first` where there is no memory yet, else `later`."""
+        return self.first(images) if state is None else self.later(images, state)
+
     def first(self, images: Tensor) -> tuple[Tensor, State]:
         """The first frame of a clip.
 
