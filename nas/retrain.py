@@ -14,9 +14,10 @@ from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
 from nas.reporting.sampling import ranking
 from nas.runs.command_line import log_to, run_command
-from nas.runs.config import ComputeConfig, RetrainConfig, SearchConfig
+from nas.runs.config import ComputeConfig, SearchConfig
 from nas.runs.config_files import from_mapping
 from nas.runs.errors import RunError
+from nas.runs.retrain_config import RetrainConfig
 from nas.runs.seeding import stream
 from nas.runs.store import read_config, read_trials
 from nas.search import chosen

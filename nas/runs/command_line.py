@@ -12,9 +12,10 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from cache.errors import DataError
-from nas.runs.config import PretrainConfig, RetrainConfig
+from nas.runs.config import PretrainConfig
 from nas.runs.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
 from nas.runs.errors import RunError
+from nas.runs.retrain_config import RetrainConfig
 from searchspace.errors import SpaceError
 
 Arguments = TypeVar("Arguments")

@@ -14,7 +14,8 @@ from tyro.conf import arg
 from nas.runs.errors import RunError
 
 
-def _require(condition: bool, rule: str, value: object) -> None:
+def require(condition: bool, rule: str, value: object) -> None:
+    """Raise RunError with the rule and what was given, unless the rule holds."""
     if not condition:
         raise RunError(f"{rule}, but got {value!r}")
 
@@ -34,9 +35,9 @@ class DataConfig:
     """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
-        _require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
-        _require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
+        require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
+        require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
+        require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +74,12 @@ class StaticConfig:
     """Keep the encoder's batch-norm statistics as they were loaded."""
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "static.epochs must be at least 1", self.epochs)
-        _require(self.batch >= 2, "static.batch must be at least 2 (batch norm)", self.batch)
-        _require(self.validate_every >= 1, "static.validate-every must be at least 1", self.validate_every)
-        _require(min(self.encoder_rate, self.decoder_rate) > 0, "static learning rates must be positive", self)
+        require(self.epochs >= 1, "static.epochs must be at least 1", self.epochs)
+        require(self.batch >= 2, "static.batch must be at least 2 (batch norm)", self.batch)
+        require(self.validate_every >= 1, "static.validate-every must be at least 1", self.validate_every)
+        require(min(self.encoder_rate, self.decoder_rate) > 0, "static learning rates must be positive", self)
         low, high = self.scale_range
-        _require(0 < low <= high, "static.scale-range must be two positive numbers, low first", self.scale_range)
+        require(0 < low <= high, "static.scale-range must be two positive numbers, low first", self.scale_range)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class SpaceConfig:
     """Blocks of a cell; by default what the space says (5, the paper's CamVid setting)."""
 
     def __post_init__(self) -> None:
-        _require(self.blocks is None or self.blocks >= 1, "blocks must be at least 1", self.blocks)
+        require(self.blocks is None or self.blocks >= 1, "blocks must be at least 1", self.blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +114,13 @@ class CandidateConfig:
     of half the memory of the machine or of the GPU."""
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
-        _require(self.batch >= 1, "candidate.batch must be at least 1", self.batch)
-        _require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
-        _require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
-        _require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
+        require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
+        require(self.batch >= 1, "candidate.batch must be at least 1", self.batch)
+        require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
+        require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
+        require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
         even = self.epochs % 2 == 0
-        _require(even or not self.early_stop, "candidate.epochs must be even to stop half-way", self.epochs)
+        require(even or not self.early_stop, "candidate.epochs must be even to stop half-way", self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +159,10 @@ class PPOConfig:
     """Gradients longer than this are shortened to it."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.clip < 1, "ppo.clip must lie in (0, 1)", self.clip)
-        _require(0 <= self.baseline_decay < 1, "ppo.baseline-decay must lie in [0, 1)", self.baseline_decay)
-        _require(self.learning_rate > 0, "ppo.learning-rate must be positive", self.learning_rate)
-        _require(min(self.buffer, self.minibatch, self.update_epochs) >= 1, "ppo sizes must be at least 1", self)
+        require(0 < self.clip < 1, "ppo.clip must lie in (0, 1)", self.clip)
+        require(0 <= self.baseline_decay < 1, "ppo.baseline-decay must lie in [0, 1)", self.baseline_decay)
+        require(self.learning_rate > 0, "ppo.learning-rate must be positive", self.learning_rate)
+        require(min(self.buffer, self.minibatch, self.update_epochs) >= 1, "ppo sizes must be at least 1", self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,7 @@ class EvolutionConfig:
 
     def __post_init__(self) -> None:
         fits = 1 <= self.tournament <= self.population
-        _require(fits, "evolution.tournament must lie in [1, evolution.population]", self.tournament)
+        require(fits, "evolution.tournament must lie in [1, evolution.population]", self.tournament)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +191,7 @@ class ComputeConfig:
     """CPU threads of a worker; 0 shares the cores among the workers when the run is created."""
 
     def __post_init__(self) -> None:
-        _require(self.threads >= 0, "threads must not be negative", self.threads)
+        require(self.threads >= 0, "threads must not be negative", self.threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,10 +219,10 @@ class MachineConfig:
         return self.cache_dir or Path(os.environ.get("DYNCELL_CACHE") or Path.home() / ".cache" / "dyncell")
 
     def __post_init__(self) -> None:
-        _require(self.workers >= 1, "workers must be at least 1", self.workers)
-        _require(self.timeout > 0, "timeout must be positive", self.timeout)
+        require(self.workers >= 1, "workers must be at least 1", self.workers)
+        require(self.timeout > 0, "timeout must be positive", self.timeout)
         alone = self.executor != "inline" or self.workers == 1
-        _require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
+        require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,89 +260,8 @@ class SearchConfig(PretrainConfig):
     """Trials that may be asked for before the oldest of them is told; at least the number of workers, better twice."""
 
     def __post_init__(self) -> None:
-        _require(self.trials >= 1, "trials must be at least 1", self.trials)
-        _require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
+        require(self.trials >= 1, "trials must be at least 1", self.trials)
+        require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
         learns = self.strategy != "random" or not self.warm_start
-        _require(learns, "--warm-start needs --strategy ppo or evolution", self.strategy)
-        _require(self.lookahead >= 1, "lookahead must be at least 1", self.lookahead)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeConfig:
-    """How a cell, a fixed point or the per-frame network is trained for use: alone at first, then end to end."""
-
-    head_epochs: int = 10
-    """Passes over the training windows in which the static network stays as it is."""
-    epochs: int = 100
-    """Passes after that, in which all weights learn."""
-    batch: int = 16
-    """Windows a step."""
-    window: int = 0
-    """Frames in a window; 0 is as many as in the search."""
-    loss_on: Literal["later", "all", "last"] = "later"
-    """Frames of a window whose losses are added: those after the first, as in the paper; end to end also the first, so
-    that the static decoder and its classifier keep up with the encoder; or the last alone."""
-    head_optimizer: Literal["adam", "sgd"] = "adam"
-    """Of the cell and its classifier. SGD has momentum 0.9."""
-    head_rates: tuple[float, float] = (8e-3, 4e-3)
-    """Their learning rates, alone and end to end."""
-    static_rate: float = 5e-4
-    """Learning rate of the static network end to end, by SGD with momentum 0.9; 0 leaves it as it is."""
-    weight_decay: float = 0.0
-    """Weight decay of all weights."""
-    schedule: Literal["constant", "poly"] = "constant"
-    """What the rates do end to end; `poly` takes them to 0 with power 0.9."""
-    clip_norm: float = 3.0
-    """Gradients longer than this are shortened to it, as in the search."""
-    class_weights: bool = False
-    """Weigh classes by inverse logarithmic frequency, for few epochs on unbalanced labels."""
-    crop: int = 600
-    """Longest side of a random crop in pixels of the working resolution; 0 takes whole frames."""
-    scale_range: tuple[float, float] = (1.0, 1.0)
-    """Random rescaling of a window; half of the windows are mirrored, too."""
-    validate_every: int = 1
-    """Epochs between two scores on the validation list; the best checkpoint is kept, and a stopped training goes on
-    from the last score."""
-
-    def __post_init__(self) -> None:
-        _require(self.head_epochs >= 0, "head-epochs must not be negative", self.head_epochs)
-        _require(self.epochs >= 0, "epochs must not be negative", self.epochs)
-        _require(self.head_epochs + self.epochs >= 1, "head-epochs and epochs must not both be 0", self.epochs)
-        _require(self.batch >= 1, "batch must be at least 1", self.batch)
-        _require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
-        _require(min(self.head_rates) > 0, "head-rates must be positive", self.head_rates)
-        _require(min(self.static_rate, self.weight_decay) >= 0, "rates and decay must not be negative", self)
-        _require(self.clip_norm > 0, "clip-norm must be positive", self.clip_norm)
-        _require(self.crop >= 0, "crop must not be negative", self.crop)
-        low, high = self.scale_range
-        _require(0 < low <= high, "scale-range must be two positive numbers, low first", self.scale_range)
-        _require(self.validate_every >= 1, "validate-every must be at least 1", self.validate_every)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EtcConfig:
-    """What makes a network label a video steadily (ETC, Liu et al., ECCV 2020); nothing of it by default."""
-
-    temporal_loss: float = 0.0
-    """Weight of the temporal loss, 0.1 in the paper. It counts on consecutive frames at most 6 frames of the video
-    apart; CamVid's training frames are a second apart, and without such frames there is an error."""
-    distill_from: Path | None = None
-    """Checkpoint of a better network that teaches this one; the three weights below are of what it teaches."""
-    single_frame: float = 0.1
-    """Weight of distilling single frames."""
-    pair_frame: float = 0.1
-    """Weight of distilling pairs of consecutive frames."""
-    multi_frame: float = 0.1
-    """Weight of distilling whole windows."""
-
-    def __post_init__(self) -> None:
-        weights = self.temporal_loss, self.single_frame, self.pair_frame, self.multi_frame
-        _require(min(weights) >= 0, "weights of ETC's losses must not be negative", weights)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrainConfig:
-    """Settings of `nas.retrain` beside those of the run, which say what the data and the static network are."""
-
-    retrain: Annotated[RecipeConfig, arg(name="")] = field(default_factory=RecipeConfig)
-    etc: Annotated[EtcConfig, arg(name="")] = field(default_factory=EtcConfig)
+        require(learns, "--warm-start needs --strategy ppo or evolution", self.strategy)
+        require(self.lookahead >= 1, "lookahead must be at least 1", self.lookahead)

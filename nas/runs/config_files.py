@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import dacite
 import yaml
 
-from nas.runs.config import PretrainConfig, RetrainConfig, SearchConfig
+from nas.runs.config import PretrainConfig, SearchConfig
 from nas.runs.errors import RunError
+from nas.runs.retrain_config import RetrainConfig
 
 PRESETS = Path(__file__).parent / "presets"
 CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from baselines.etc_distillation import Outputs, TemporalTerms, TermWeights
-from nas.runs.config import EtcConfig
+from nas.runs.retrain_config import EtcConfig
 from nas.training.compute import Compute
 from nas.training.video_network import VideoNetwork
 from nas.training.windows import Windows, outputs

@@ -24,7 +24,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from nas.runs.config import RecipeConfig
+from nas.runs.retrain_config import RecipeConfig
 from nas.runs.seeding import stream
 from nas.training.augmentation import Views
 from nas.training.compute import Compute

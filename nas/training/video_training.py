@@ -15,9 +15,9 @@ import yaml
 from cache.atomic import one_builder, write_text
 from cache.datasets.clips import Dataset
 from cache.static.network import StaticNetwork, load_checkpoint, weights_fingerprint
-from nas.runs.config import RetrainConfig
 from nas.runs.config_files import plain, read_mapping
 from nas.runs.errors import RunError
+from nas.runs.retrain_config import RetrainConfig
 from nas.runs.seeding import stream
 from nas.runs.store import differences
 from nas.training.checkpoints import load_for

@@ -11,8 +11,9 @@ from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.retrain import Arguments, main
 from nas.runs.command_line import run_command
-from nas.runs.config import DataConfig, RetrainConfig, SearchConfig, StaticConfig
+from nas.runs.config import DataConfig, SearchConfig, StaticConfig
 from nas.runs.config_files import to_mapping
+from nas.runs.retrain_config import RetrainConfig
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.training.video_network import load_video_network

@@ -10,7 +10,7 @@ from baselines.fixed_points import FIXED_POINTS
 from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork
-from nas.runs.config import EtcConfig, RecipeConfig
+from nas.runs.retrain_config import EtcConfig, RecipeConfig
 from nas.training.compute import Compute
 from nas.training.etc_training import EtcLoss
 from nas.training.heads import build_head

@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam
 from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork
-from nas.runs.config import RecipeConfig
+from nas.runs.retrain_config import RecipeConfig
 from nas.training.compute import Compute
 from nas.training.heads import build_head
 from nas.training.losses import cross_entropy

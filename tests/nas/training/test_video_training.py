@@ -12,8 +12,8 @@ from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
-from nas.runs.config import EtcConfig, RecipeConfig, RetrainConfig
 from nas.runs.errors import RunError
+from nas.runs.retrain_config import EtcConfig, RecipeConfig, RetrainConfig
 from nas.training.compute import Compute
 from nas.training.video_network import load_video_network
 from nas.training.video_training import VideoTraining
