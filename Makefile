@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: search test quick lint benchmarks clean
+.PHONY: search test quick drill lint benchmarks clean
 
 search: $(VENV)/installed  ## the main job on data that needs no download
 	$(BIN)/python -m nas.search --dataset shapes --preset quick
@@ -12,7 +12,10 @@ test: lint  ## everything that can be checked on this machine
 	$(BIN)/python -m pytest
 
 quick: $(VENV)/installed  ## the tests without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not drill"
+
+drill: $(VENV)/installed  ## what may go wrong in a long run, provoked many times; see docs/reliability.md
+	$(BIN)/python -m pytest tests/drills -m drill
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
