@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import pickle
+import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
@@ -12,13 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from cache.atomic import atomic_path
+from cache.datasets.clips import VOID
 from cache.errors import DataError
+from cache.static.archive import check_archive
 from cache.static.decoder import Decoder
 from cache.static.mobilenet_v2 import MobileNetV2
 
 FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
-DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, LookupError)
+DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError)
 """What PyTorch's reader raises, beside errors of pickling and reading, where bytes of a file have changed."""
+_UNREADABLE: Final = (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, *DAMAGED)
 CHANNELS: Final = 64
 """Of `dec`, in the dynamic-cell paper and in every checkpoint."""
 
@@ -30,11 +35,13 @@ class StaticNetwork(nn.Module):
         """Make a network with random weights from torch's global generator.
 
         Args:
-            classes: of the segmentation.
+            classes: of the segmentation, as many as a label map can hold beside `VOID`.
             channels: of the decoder.
             auxiliary: give each decoder block a classifier of its own, for a better gradient in training only.
         """
         super().__init__()
+        if type(classes) is not int or not 1 <= classes <= VOID:
+            raise ValueError(f"classes must be a whole number from 1 to {VOID}")
         self.classes, self.channels = classes, channels
         self.encoder = MobileNetV2()
         self.decoder = Decoder(channels)
@@ -98,12 +105,13 @@ def load_tensors(path: Path) -> dict[str, Any]:
         DataError: there is no such file, or it is damaged, or it holds more than that.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            check_archive(file)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}") from error
-    except (pickle.UnpicklingError, OSError, EOFError, *DAMAGED) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path} is not a file of plain tensors, or it is damaged ({reason})") from error
+    except _UNREADABLE as error:
+        raise DataError(f"{path} is not a file of plain tensors, or it is damaged ({brief(error)})") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} must hold tensors by name, but holds {type(content).__name__}")
     return content
@@ -136,18 +144,36 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
         raise DataError(
             f"{path} is not a static network that this version wrote; make one with `python -m nas.pretrain`"
         )
-    if classes is not None and content["classes"] != classes:
+    try:
+        network = StaticNetwork(content["classes"], auxiliary=False)
+        load_weights(network, content["weights"])
+        meta = dict(json.loads(content["meta"]))
+    except DAMAGED as error:
+        raise DataError(f"the static network {path} is damaged or of another version ({brief(error)})") from error
+    if classes not in (None, network.classes):
         raise DataError(
-            f"the static network {path} has {content['classes']} classes, but the data has {classes}; "
+            f"the static network {path} has {network.classes} classes, but the data has {classes}; "
             "give the checkpoint of this data set, or none to train one"
         )
-    network = StaticNetwork(content["classes"], auxiliary=False)
-    try:
-        network.load_state_dict(content["weights"])
-    except RuntimeError as error:
-        wrong = str(error).splitlines()[1].strip()
-        raise DataError(f"the weights in {path} do not fit the static network: {wrong}") from error
-    return network, json.loads(content["meta"])
+    return network, meta
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load all weights and statistics of a module.
+
+    Raises:
+        RuntimeError: names or shapes do not fit.
+        ValueError: one is infinite or not a number.
+    """
+    module.load_state_dict(weights)
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{name} is infinite or not a number")
+
+
+def brief(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def weights_fingerprint(network: StaticNetwork) -> str:

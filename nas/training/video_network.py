@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from baselines.per_frame import PerFrame
 from cache.errors import DataError
-from cache.static.network import StaticNetwork, load_tensors, save_tensors
+from cache.static.network import DAMAGED, StaticNetwork, brief, load_tensors, load_weights, save_tensors
 from nas.training.heads import build_head
 from searchspace.cell import DynamicCell, State
-from searchspace.errors import SpaceError
 from searchspace.genotype import Genotype
 
 FORMAT: Final = "dyncell video network 1"  # change it when a key changes meaning; older files then refuse to load
@@ -95,10 +94,9 @@ def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
         cell = None if genotype is None else Genotype.from_json(genotype)
         static = StaticNetwork(content["classes"], auxiliary=False)
         network = VideoNetwork(static, build_head(cell, static.channels, static.classes, seed=0))
-        network.static.load_state_dict(content["static"])
-        network.head.load_state_dict(content["head"])
+        load_weights(network.static, content["static"])
+        load_weights(network.head, content["head"])
         meta = dict(json.loads(content["meta"]))
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SpaceError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"the video network {path} is damaged or of another version ({reason})") from error
+    except DAMAGED as error:
+        raise DataError(f"the video network {path} is damaged or of another version ({brief(error)})") from error
     return network.eval(), meta

@@ -1,6 +1,7 @@
 """Checks on the static network: published size, freezing, features, checkpoints."""
 
 import re
+import zipfile
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from cache.errors import DataError
 from cache.static.network import (
     StaticNetwork,
     load_checkpoint,
+    load_tensors,
     save_checkpoint,
     save_tensors,
     weights_fingerprint,
@@ -101,7 +103,7 @@ def test_a_checkpoint_of_other_shapes_is_refused(network, tmp_path):
     content = torch.load(tmp_path / "n.pt", weights_only=True)
     content["weights"]["classifier.bias"] = torch.zeros(4)
     save_tensors(tmp_path / "n.pt", content)
-    with pytest.raises(DataError, match=r"n\.pt do not fit.*size mismatch for classifier\.bias"):
+    with pytest.raises(DataError, match=r"n\.pt is damaged or of another version .*size mismatch for classifier\.bias"):
         load_checkpoint(tmp_path / "n.pt")
 
 
@@ -117,6 +119,47 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(DataError, match="holds list"):
         load_checkpoint(tmp_path / "list.pt")
+
+
+@pytest.mark.parametrize("classes", [0, 256, 3.0, "3", None, torch.zeros(3)], ids=str)
+def test_a_number_of_classes_that_no_label_map_can_hold_is_refused(network, tmp_path, classes):
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    save_tensors(tmp_path / "n.pt", load_tensors(tmp_path / "n.pt") | {"classes": classes})
+    with pytest.raises(DataError, match=r"n\.pt is damaged .*classes must be a whole number from 1 to 255"):
+        load_checkpoint(tmp_path / "n.pt", classes=3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(network, tmp_path, value):
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    content = load_tensors(tmp_path / "n.pt")
+    content["weights"]["encoder.features.3.conv.3.running_var"][1] = value
+    save_tensors(tmp_path / "n.pt", content)
+    with pytest.raises(DataError, match=r"n\.pt is damaged .*running_var is infinite or not a number"):
+        load_checkpoint(tmp_path / "n.pt")
+
+
+def test_a_flipped_byte_of_a_weight_is_noticed(tmp_path):
+    """PyTorch itself would read another number and say nothing."""
+    path = tmp_path / "a.pt"
+    save_tensors(path, {"a": torch.arange(16.0)})
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(16.0).numpy().tobytes()) + 21] ^= 1
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True)["a"][5] != 5
+    with pytest.raises(DataError, match=r"a\.pt .*is damaged \(the checksum of .*data/0 is wrong\)"):
+        load_tensors(path)
+
+
+def test_a_small_file_that_would_unpack_to_a_large_one_is_refused_unread(tmp_path):
+    path = tmp_path / "a.pt"
+    save_tensors(path, {"a": torch.zeros(1_000_000)})
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        for part in plain.namelist():
+            packed.writestr(part, plain.read(part))
+    assert (tmp_path / "b.pt").stat().st_size < 10_000
+    with pytest.raises(DataError, match="it holds more than its size"):
+        load_tensors(tmp_path / "b.pt")
 
 
 def test_a_truncated_checkpoint_is_refused(network, tmp_path):

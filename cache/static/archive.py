@@ -1,0 +1,23 @@
+"""Whether a PyTorch file is whole: PyTorch reads a zip archive, but never looks at the checksums in it."""
+
+import os
+import zipfile
+from typing import BinaryIO
+
+
+def check_archive(file: BinaryIO) -> None:
+    """Compare every part of an archive with its checksum; what is no archive is left to PyTorch.
+
+    Raises:
+        zipfile.BadZipFile: bytes have changed, or parts are compressed, which PyTorch's own never are: a small file
+            could then fill the memory. Other errors of `zipfile` where its lists are damaged.
+    """
+    if zipfile.is_zipfile(file):
+        size = file.seek(0, os.SEEK_END)
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+            if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > size:
+                raise zipfile.BadZipFile("it holds more than its size")
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+    file.seek(0)
