@@ -2,7 +2,9 @@
 
 import os
 import zipfile
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+_START: Final = b"PK\3\4"  # by which PyTorch tells an archive from its older format
 
 
 def check_archive(file: BinaryIO) -> None:
@@ -12,7 +14,7 @@ def check_archive(file: BinaryIO) -> None:
         zipfile.BadZipFile: bytes have changed, or parts are compressed, which PyTorch's own never are: a small file
             could then fill the memory. Other errors of `zipfile` where its lists are damaged.
     """
-    if zipfile.is_zipfile(file):
+    if file.read(len(_START)) == _START:
         size = file.seek(0, os.SEEK_END)
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()

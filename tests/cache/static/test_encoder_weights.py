@@ -55,9 +55,10 @@ def test_the_real_weights_load():
             r"'features\.0\.0\.weight' .* \(32, 3, 5, 5\), .* \(32, 3, 3, 3\)",
         ),
         ({"features.19.weight": torch.zeros(1)}, r"hold 'features\.19\.weight', which this encoder lacks"),
+        ({"features.0.1.bias": torch.full((32,), torch.nan)}, r"'features\.0\.1\.bias' .* is infinite or not a number"),
         ({"features.0.1.bias": "text"}, r"no tensor 'features\.0\.1\.bias'"),
     ],
-    ids=["missing", "shape", "extra", "no tensor"],
+    ids=["missing", "shape", "extra", "no number", "no tensor"],
 )
 def test_a_misfit_is_named_and_the_encoder_stays_as_it_was(published, tmp_path, change, message):
     encoder = MobileNetV2()
@@ -86,3 +87,6 @@ def test_a_download_is_checked_kept_and_not_repeated(published, tmp_path, monkey
     assert fetch_encoder(tmp_path) == path
     assert len(calls) == 2
     load_encoder(MobileNetV2(), path)
+    torch.save(published, path, _use_new_zipfile_serialization=False)  # the published file's format
+    with pytest.raises(DataError, match=r"b0353104\.pth are damaged: they are not the published file"):
+        load_encoder(MobileNetV2(), path)
