@@ -20,6 +20,7 @@ from searchspace.errors import SpaceError
 from searchspace.genotype import INPUTS, MAX_BLOCKS, Block, Genotype
 
 SPACES: Final = Path(__file__).parent / "spaces"
+DEEPEST: Final = 10  # levels of a file; a choice's parameters are on the fourth
 KEYS: Final = ("blocks", "inputs", "operations", "aggregations")
 
 DecisionKind = Literal["input", "operation", "aggregation"]
@@ -151,10 +152,12 @@ class Space:
 def _read(path: Path) -> dict[str, Any]:
     """The fields of a space from its YAML file. Raises SpaceError."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _refuse_bombs(text)
+        content = yaml.safe_load(text)
     except OSError as error:
         raise SpaceError(f"the file of the space cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: dates and numbers out of range
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise SpaceError(f"not a YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or set(content) != set(KEYS):
         got = ", ".join(map(str, content)) if isinstance(content, dict) else brief(content)
@@ -169,3 +172,12 @@ def _read(path: Path) -> dict[str, Any]:
         except SpaceError as error:
             raise SpaceError(f"{key}: {error}") from None
     return fields
+
+
+def _refuse_bombs(text: str) -> None:
+    """Raise ValueError for YAML that takes minutes or gigabytes though it is short: deep nesting, and aliases."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"a space has neither aliases nor more than {DEEPEST} levels")

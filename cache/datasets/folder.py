@@ -19,11 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from cache.datasets.clips import SPLITS, VOID, Frame, Split
 from cache.datasets.files import IMAGE_SUFFIXES, MASK_SUFFIXES, FileDataset, FrameFiles, by_stem
 from cache.errors import DataError
+from cache.plain_yaml import parse_yaml
 
 _LAYOUT: Final = (
     "a folder of clips holds dataset.yaml and <split>/<clip>/images/*.png with masks/*.png "
@@ -83,11 +82,11 @@ def made_up_colours(classes: int) -> tuple[tuple[int, int, int], ...]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; {_LAYOUT}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no YAML: {error}") from error
     if not isinstance(settings, dict) or "classes" not in settings:
         raise DataError(f"{path} must be a mapping with a list of classes, as in 'classes: [background, person]'")
     if unknown := sorted(map(str, settings.keys() - _KEYS)):
@@ -98,7 +97,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _classes(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
     classes = settings["classes"]
     if not (isinstance(classes, list) and 2 <= len(classes) <= VOID and all(isinstance(c, str) and c for c in classes)):
-        raise DataError(f"classes in {path} must be 2 to {VOID} names (quote yes, no and numbers), not {classes!r}")
+        raise DataError(
+            f"classes in {path} must be 2 to {VOID} names (quote yes, no and numbers), not {classes!r}"
+        )
     if len(set(classes)) < len(classes):
         raise DataError(f"classes in {path} must differ from each other, not {classes!r}")
     return tuple(classes)
@@ -116,7 +117,9 @@ def _colours(settings: dict[str, Any], classes: int, path: Path) -> tuple[tuple[
     if colours is None:
         return made_up_colours(classes)
     if not isinstance(colours, list) or len(colours) != classes or not all(_is_colour(colour) for colour in colours):
-        raise DataError(f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}")
+        raise DataError(
+            f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}"
+        )
     return tuple((red, green, blue) for red, green, blue in colours)
 
 

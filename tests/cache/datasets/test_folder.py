@@ -55,6 +55,9 @@ def test_colours_are_read_or_made_up_and_differ(root):
     ("text", "message"),
     [
         ("classes: [a, b", "is no YAML"),
+        ("classes: " + "[" * 100_000, "is no YAML: it is nested deeper than 50 levels"),
+        ("classes: &a [*a, *a]", "is no YAML: it has an alias"),
+        ("classes: [!!timestamp x]", "is no YAML"),
         ("[a, b]", "must be a mapping"),
         ("colours: []", "must be a mapping with a list of classes"),
         ("classes: [a, b]\nclases: 1", "unknown key 'clases'"),
