@@ -97,9 +97,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _classes(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
     classes = settings["classes"]
     if not (isinstance(classes, list) and 2 <= len(classes) <= VOID and all(isinstance(c, str) and c for c in classes)):
-        raise DataError(
-            f"classes in {path} must be 2 to {VOID} names (quote yes, no and numbers), not {classes!r}"
-        )
+        raise DataError(f"classes in {path} must be 2 to {VOID} names (quote yes, no and numbers), not {classes!r}")
     if len(set(classes)) < len(classes):
         raise DataError(f"classes in {path} must differ from each other, not {classes!r}")
     return tuple(classes)
@@ -117,9 +115,7 @@ def _colours(settings: dict[str, Any], classes: int, path: Path) -> tuple[tuple[
     if colours is None:
         return made_up_colours(classes)
     if not isinstance(colours, list) or len(colours) != classes or not all(_is_colour(colour) for colour in colours):
-        raise DataError(
-            f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}"
-        )
+        raise DataError(f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}")
     return tuple((red, green, blue) for red, green, blue in colours)
 
 

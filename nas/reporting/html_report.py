@@ -16,7 +16,8 @@ from nas.reporting.html_page import folded, links, page, paragraph, picture, pre
 from nas.reporting.plots import DRAWN, cell_rows
 from nas.reporting.sampling import fixed_points, ranking, reward_of
 from nas.reporting.tables import best_cells, failures, outcomes
-from nas.runs.config_files import read_mapping
+from nas.runs.config import SearchConfig
+from nas.runs.config_files import from_mapping, read_mapping
 from nas.runs.store import read_config
 from nas.runs.trial import Trial
 
@@ -59,11 +60,12 @@ def write_html(run: Path, trials: Sequence[Trial], pictures: Sequence[Path]) -> 
         **{PICTURES[stem][0]: html for stem, html in drawn.items()},
         "Failures": wide(failures(trials, form="html")),
         "Trained networks": links({path.relative_to(run): state(path) for path in checkpoints(run)}),
-        "How it was done": terms(facts.items())
+        "How it was done": terms((name, str(fact)) for name, fact in facts.items())
         + folded("All settings", preformatted(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))),
         "Files": links({Path(name): "" for name in FILES if (run / name).exists()}),
     }
-    title = f"Search on {settings['data']['dataset']}: {run.resolve().name}"
+    config = from_mapping(SearchConfig, settings, str(run))
+    title = f"Search on {config.data.dataset}: {run.resolve().name}"
     introduction = f"{outcomes(trials)} {winners(trials)}".strip()
     write_text(run / HTML, page(title, introduction, sections))
     return run / HTML
@@ -96,6 +98,9 @@ def state(checkpoint: Path) -> str:
     said = "" if last.exists() else "(its training is not over)"
     if not curve.exists():
         return said
-    with curve.open(newline="", encoding="utf-8") as file:
-        best = max(float(row["miou"]) for row in csv.DictReader(file))
+    try:
+        with curve.open(newline="", encoding="utf-8") as file:
+            best = max(float(row["miou"]) for row in csv.DictReader(file))
+    except (ValueError, LookupError, TypeError, csv.Error):
+        return f"(its {curve.name} is damaged) {said}".strip()
     return f"mIoU {100 * best:.2f} % on the validation list {said}".strip()

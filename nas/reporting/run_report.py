@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from cache.atomic import write_text
 from nas.reporting.html_report import FACTS, write_html
 from nas.reporting.plots import make_plots
 from nas.reporting.progress import duration
 from nas.reporting.tables import best_cells, outcomes, report
 from nas.runs.config import SearchConfig
+from nas.runs.config_files import write_mapping
 from nas.runs.trial import Trial
 from nas.training.preparation import Prepared
 from searchspace.space import Space
@@ -26,7 +25,7 @@ def write_report(run: Path, trials: Sequence[Trial], config: SearchConfig, space
     pictures = [path.relative_to(run) for path in plots if path.suffix == ".png"]
     facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": retraining(run)}
     write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
-    write_text(run / FACTS, yaml.safe_dump(facts, sort_keys=False, allow_unicode=True))
+    write_mapping(run / FACTS, facts)
     page = write_html(run, trials, [path for path in plots if path.suffix == ".svg"])
     places = f"Report and plots: {run / REPORT}, {page}\nTrain the best cells for use: {retraining(run)}"
     return f"{best_cells(trials)}\n\n{outcomes(trials)}\n{places}"

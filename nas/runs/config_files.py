@@ -1,19 +1,26 @@
-"""Configurations as YAML: presets that override defaults, and the resolved copy that a run keeps."""
+"""Configurations as YAML: presets that override defaults, and the resolved copy that a run keeps.
+
+What this program writes begins with a line that holds a checksum of the rest. A file without one is a person's.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import dacite
 import yaml
+from xxhash import xxh3_64_hexdigest
 
+from cache.atomic import write_text
+from cache.plain_yaml import parse_yaml
 from nas.runs.config import PretrainConfig, SearchConfig
 from nas.runs.errors import RunError
 from nas.runs.retrain_config import RetrainConfig
 
 PRESETS = Path(__file__).parent / "presets"
 CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory
+SEAL: Final = "# checksum of what follows: "
 
 C = TypeVar("C", bound=PretrainConfig | RetrainConfig)
 
@@ -31,14 +38,30 @@ def preset_path(name: str) -> Path:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML file whose top is a mapping. Raises RunError if it is anything else."""
+    """A YAML file whose top is a mapping. Raises RunError if it is anything else, or not what was written."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        content = parse_yaml(text)
+    except ValueError as error:
         raise RunError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} must hold settings by section, but holds {type(content).__name__}")
+    if text.startswith(SEAL) and text != sealed(text.partition("\n")[2]):
+        raise RunError(
+            f"{path} is not as it was written, says the checksum in its first line; restore the file, "
+            "or remove that line if the change is meant"
+        )
     return content
+
+
+def write_mapping(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what `read_mapping` reads, atomically, under its checksum."""
+    write_text(path, sealed(yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True)))
+
+
+def sealed(text: str) -> str:
+    """A text under the line with its checksum."""
+    return f"{SEAL}{xxh3_64_hexdigest(text.encode())}\n{text}"
 
 
 def overlaid(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

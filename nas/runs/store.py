@@ -2,7 +2,8 @@
 
 - `config.yaml`: the settings the run was created with.
 - `inputs.yaml`: what it was computed from and is known only later, such as the fingerprint of its features.
-- `trials.jsonl`: one line a trial, in the order of finishing; a trial that `append` returned from is on disk.
+- `trials.jsonl`: one line a trial, in the order of finishing, with a checksum of the rest of its line; a trial that
+  `append` returned from is on disk.
 - `run.lock`: held by the process that writes.
 """
 
@@ -15,10 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
+from xxhash import xxh3_64_hexdigest
 
-from cache.atomic import write_text
-from nas.runs.config_files import CONFIG_FILE, plain, read_mapping
+from nas.runs.config_files import CONFIG_FILE, plain, read_mapping, write_mapping
 from nas.runs.errors import RunError
 from nas.runs.trial import Trial
 
@@ -55,7 +55,7 @@ class RunStore:
             elif (directory / TRIALS).exists():
                 raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
             else:
-                _write_yaml(directory / CONFIG_FILE, config)
+                write_mapping(directory / CONFIG_FILE, config)
             trials, length = _read_log(directory / TRIALS)
             _cut(directory / TRIALS, length)
             yield cls(directory, trials)
@@ -74,7 +74,7 @@ class RunStore:
         """
         if any(trial.key == other.key for other in self._trials):
             raise ValueError(f"trial {trial.name} is in {self.directory / TRIALS} already")
-        line = json.dumps(trial.to_json(), allow_nan=False, sort_keys=True) + "\n"
+        line = _line(trial)
         path = self.directory / TRIALS
         length = path.stat().st_size if path.exists() else 0
         try:
@@ -98,7 +98,7 @@ class RunStore:
         if name in bound:
             _compare(self.directory, bound, {name: value})
         else:
-            _write_yaml(path, {**bound, name: value})
+            write_mapping(path, {**bound, name: value})
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -146,13 +146,34 @@ def _read_log(path: Path) -> tuple[list[Trial], int]:
     trials: dict[tuple[str, int | None], Trial] = {}
     for number, line in enumerate(content[:length].split(b"\n")[:-1], start=1):
         try:
-            trial = Trial.from_json(json.loads(line))
+            trial = _trial(line)
         except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}, line {number} is damaged ({error}); restore the file from a copy") from error
         if trial.key in trials:
             raise RunError(f"{path}, line {number} is a second trial {trial.name}; restore the file from a copy")
         trials[trial.key] = trial
     return list(trials.values()), length
+
+
+def _line(trial: Trial) -> str:
+    """A line of the log. Raises ValueError for a number that is not finite."""
+    record = trial.to_json()
+    return json.dumps(record | {"checksum": _checksum(record)}, allow_nan=False, sort_keys=True) + "\n"
+
+
+def _trial(line: bytes) -> Trial:
+    """What `_line` wrote. Raises ValueError, TypeError or RecursionError for anything else."""
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise TypeError("it is no trial")
+    said = record.pop("checksum", None)  # logs of earlier versions have none
+    if said not in (None, _checksum(record)):
+        raise ValueError("its checksum is wrong")
+    return Trial.from_json(record)
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return xxh3_64_hexdigest(json.dumps(record, sort_keys=True).encode())
 
 
 def _cut(path: Path, length: int) -> None:
@@ -185,7 +206,3 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    write_text(path, yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True))

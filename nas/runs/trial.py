@@ -3,9 +3,12 @@
 Failure is a status with a reason and never a number: a failed trial has no reward.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from reprlib import repr as brief
+from types import UnionType
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from nas.runs.errors import RunError
 from searchspace.genotype import Genotype
@@ -51,6 +54,10 @@ class Trial:
     def __post_init__(self) -> None:
         if (self.number is None) == (self.fixed_point is None):
             raise ValueError(f"a trial has either a number or a fixed point's name, but got {self.name!r}")
+        if self.number is not None and self.number < 0:
+            raise ValueError(f"trials are numbered from 0, but got {self.number}")
+        if self.reward is not None and not 0 <= self.reward <= 1:
+            raise ValueError(f"trial {self.name}: a reward lies in [0, 1], but is {self.reward!r}")
         if (self.status == "failed") != (self.reward is None):
             raise ValueError(f"trial {self.name}: a reward is absent exactly if the trial failed ({self.status=})")
 
@@ -82,6 +89,24 @@ class Trial:
             raise RunError(f"a trial of schema {schema!r} cannot be read; this version of dyncell writes {SCHEMA}")
         try:
             genotype = fields.pop("genotype")
-            return cls(**fields, genotype=Genotype.from_json(genotype) if genotype is not None else None)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            trial = cls(**fields, genotype=Genotype.from_json(genotype) if genotype is not None else None)
+        except (TypeError, ValueError, KeyError) as error:
             raise RunError(f"not a trial: {error}") from error
+        for name, kind in get_type_hints(cls).items():
+            if not _is(getattr(trial, name), kind):
+                raise RunError(f"not a trial: {name} cannot be {brief(getattr(trial, name))}")
+        return trial
+
+
+def _is(value: Any, kind: Any) -> bool:  # noqa: ANN401 - whatever JSON holds, and a type as fields are annotated with
+    """Whether a value that came from JSON is what a field takes; numbers are finite, and no truth value is one."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return any(_is(value, each) for each in inside)
+    if origin is Literal:
+        return value in inside
+    if origin is Mapping:
+        return type(value) is dict and all(_is(each, inside[1]) for each in value.values())
+    if kind in (int, float):
+        return type(value) in (int, kind) and abs(value) <= sys.float_info.max
+    return type(value) is kind

@@ -10,12 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from cache.atomic import one_builder, write_text
+from cache.atomic import one_builder
 from cache.datasets.clips import Dataset
 from cache.static.network import StaticNetwork, load_checkpoint, weights_fingerprint
-from nas.runs.config_files import plain, read_mapping
+from nas.runs.config_files import plain, read_mapping, write_mapping
 from nas.runs.errors import RunError
 from nas.runs.retrain_config import RetrainConfig
 from nas.runs.seeding import stream
@@ -136,7 +134,7 @@ class VideoTraining:
         """Note the settings of a training, or check that they are what they were."""
         settings = self._settings | {"seed": seed}
         if not path.exists():
-            write_text(path, yaml.safe_dump(settings, sort_keys=False))
+            write_mapping(path, settings)
         elif changes := differences(read_mapping(path), settings):
             way_out = "Call the networks of the new settings something else with --label NAME, or remove the folder."
             raise RunError("\n".join([f"{path.parent} holds a network of other settings:", *changes, way_out]))

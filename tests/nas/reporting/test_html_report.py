@@ -9,7 +9,7 @@ import yaml
 
 from nas.plot import Arguments, main
 from nas.reporting.html_page import links, page, preformatted, terms
-from nas.reporting.html_report import write_html
+from nas.reporting.html_report import state, write_html
 from nas.reporting.plots import make_plots
 from nas.runs.config import SearchConfig, SpaceConfig
 from nas.runs.config_files import to_mapping
@@ -110,6 +110,15 @@ def test_facts_and_checkpoints_stand_on_the_page(tmp_path, run_of):
     assert " mIoU 50.00 % on the validation list (its training is not over)" in found.text
     assert "tmanet-seed0" not in shown
     assert "retrained/cell%207%23-seed0/network.pt" in found.links
+
+
+@pytest.mark.parametrize(
+    "curve", [b"", b"epoch,miou\n", b"epoch,miou\n1,?\n", b"epoch\n1\n", b"epoch,miou\n1\n", b"\xff"]
+)
+def test_a_damaged_curve_is_no_score_and_no_error(tmp_path, curve):
+    (tmp_path / "curve.csv").write_bytes(curve)
+    (tmp_path / "last.pt").touch()
+    assert state(tmp_path / "network.pt") == "(its curve.csv is damaged)"
 
 
 def test_errors_of_failed_trials_are_text(tmp_path, run_of):

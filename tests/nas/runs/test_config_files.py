@@ -4,7 +4,15 @@ import pytest
 import yaml
 
 from nas.runs.config import PPOConfig, PretrainConfig, SearchConfig, StaticConfig
-from nas.runs.config_files import from_mapping, overlaid, preset_names, preset_path, read_mapping, to_mapping
+from nas.runs.config_files import (
+    from_mapping,
+    overlaid,
+    preset_names,
+    preset_path,
+    read_mapping,
+    to_mapping,
+    write_mapping,
+)
 from nas.runs.errors import RunError
 
 
@@ -64,6 +72,27 @@ def test_a_file_that_is_no_mapping_is_refused_by_name(tmp_path, content):
     path = tmp_path / "preset.yaml"
     path.write_bytes(content.encode("latin-1"))
     with pytest.raises(RunError, match=r"preset\.yaml"):
+        read_mapping(path)
+
+
+def test_a_changed_file_is_refused_unless_the_checksum_is_taken_off(tmp_path):
+    path = tmp_path / "config.yaml"
+    write_mapping(path, {"trials": 40, "name": "Größe", "sizes": (1, 2)})
+    assert read_mapping(path) == {"trials": 40, "name": "Größe", "sizes": [1, 2]}
+    path.write_text(path.read_text().replace("40", "41"))
+    with pytest.raises(RunError, match=r"config\.yaml is not as it was written, .* or remove that line"):
+        read_mapping(path)
+    path.write_text(path.read_text().partition("\n")[2])
+    assert read_mapping(path)["trials"] == 41
+
+
+@pytest.mark.parametrize("share", [0, 0.2, 0.5, 0.99])
+def test_a_file_that_was_cut_off_is_refused(tmp_path, share):
+    path = tmp_path / "config.yaml"
+    write_mapping(path, to_mapping(SearchConfig()))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(RunError, match=r"config\.yaml"):
         read_mapping(path)
 
 

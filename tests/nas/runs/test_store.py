@@ -1,5 +1,6 @@
 """The run directory: what is recorded stays recorded, whatever ends the process; damage and strangers are refused."""
 
+import contextlib
 import json
 import os
 import signal
@@ -107,6 +108,59 @@ def test_damage_before_the_last_line_is_refused_with_its_place_and_left_alone(tm
     assert log.read_bytes() == damaged
 
 
+@pytest.mark.parametrize("name", ["trials.jsonl", "config.yaml"])
+def test_a_flipped_byte_is_refused_or_changes_nothing(tmp_path, name):
+    """One bit makes 0.5 a 0.4, which reads as well."""
+    filled(tmp_path, FIXED, sampled(1), FAILED)
+    trials, config, path = read_trials(tmp_path), read_config(tmp_path), tmp_path / name
+    whole = path.read_bytes()
+    for position in range(len(whole) - 1):  # without its last newline, the last trial was never finished
+        changed = bytearray(whole)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        with contextlib.suppress(RunError):
+            assert (read_trials(tmp_path), read_config(tmp_path)) == (trials, config)
+
+
+def test_a_log_and_settings_without_checksums_are_read(tmp_path):
+    log, config = filled(tmp_path, FIXED, FAILED), tmp_path / "config.yaml"
+    expected = read_config(tmp_path)
+    lines = [json.dumps(trial.to_json()) for trial in (FIXED, FAILED)]
+    log.write_text("\n".join(lines) + "\n")
+    config.write_text(config.read_text().partition("\n")[2])
+    assert (read_trials(tmp_path), read_config(tmp_path)) == ([FIXED, FAILED], expected)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("reward", 1.5),
+        ("reward", float("nan")),
+        ("reward", "0.5"),
+        ("reward", True),
+        ("number", 1.0),
+        ("number", True),
+        ("number", 10**400),
+        ("number", -1),
+        ("status", "done"),
+        ("metrics", {"miou": float("inf")}),
+        ("metrics", {"miou": None}),
+        ("metrics", [1]),
+        ("cost", {"macs": 10**400}),
+        ("seconds", None),
+        ("worker", None),
+        ("error", 3),
+        ("genotype", {}),
+    ],
+    ids=str,
+)
+def test_a_field_that_no_trial_has_is_refused(tmp_path, field, value):
+    log = filled(tmp_path)
+    log.write_text(json.dumps(sampled(1).to_json() | {field: value}) + "\n")
+    with pytest.raises(RunError, match=r"trials\.jsonl, line 1 is damaged"):
+        read_trials(tmp_path)
+
+
 def test_other_settings_are_refused_with_each_difference_and_the_ways_out(tmp_path):
     filled(tmp_path, sampled(0))
     saved = (tmp_path / "config.yaml").read_bytes()
@@ -154,7 +208,7 @@ def test_inputs_known_later_are_kept_and_compared(tmp_path):
         store.bind("features", "3fe0")
     with opened(tmp_path) as store, pytest.raises(RunError, match=r"features: 3fe0 in the run, 99aa now\n.*--fork"):
         store.bind("features", "99aa")
-    assert (tmp_path / "inputs.yaml").read_text() == "features: 3fe0\nwindows: 42\n"
+    assert (tmp_path / "inputs.yaml").read_text().endswith("\nfeatures: 3fe0\nwindows: 42\n")
 
 
 def test_what_is_no_run_is_not_read(tmp_path):
