@@ -1,5 +1,8 @@
 """Reading and resizing frames and index masks, with errors that name the file. Numpy and Pillow only, no torch."""
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,52 +15,64 @@ from cache.errors import DataError
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 _INDEX_MODES: Final = ("1", "L", "P", "I", "I;16")
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises on damaged files
+_DEEP_MODES: Final = ("I", "I;16", "F")  # more than 8 bits, which Pillow would cut off at 255 and not scale
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "PPM", "WEBP")  # of Pillow's many, some start other programs
+_UNREADABLE: Final = (  # what Pillow raises on damaged files
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error),
+    Image.DecompressionBombError,
+)
 
 
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width from the file's header.
 
     Raises:
-        DataError: the file is missing or no image.
+        DataError: the file is missing or no image, or would fill the memory.
     """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        return image.height, image.width
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """RGB pixels (H, W, 3) of any image Pillow knows.
+    """RGB pixels (H, W, 3) of a PNG, JPEG, BMP, PPM or WebP file.
 
     Raises:
-        DataError: the file is missing, truncated or no image.
+        DataError: the file is missing, damaged or no image, would fill the memory, or has more than 8 bits a channel. A
+            JPEG file has no checksum: damage that leaves a picture is not noticed.
     """
-    try:
-        with Image.open(path) as image:
+    with _opened(path, whole=True) as image:
+        if image.mode not in _DEEP_MODES:
             return np.array(image.convert("RGB"))
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    raise DataError(f"the image {path} has more than 8 bits a channel; convert it to 8 bits")
 
 
 def read_index(path: Path) -> NDArray[np.int32]:
     """Stored pixel values (H, W) of a one-channel image: palette positions, not colours.
 
     Raises:
-        DataError: the file is missing, truncated, no image, or a colour image.
+        DataError: the file is missing, damaged, no image, or a colour image.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode in _INDEX_MODES:
-                return np.array(image).astype(np.int32)
-            mode = image.mode
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from error
+    with _opened(path, whole=True) as image:
+        if image.mode in _INDEX_MODES:
+            return np.array(image).astype(np.int32)
+        mode = image.mode
     raise DataError(
         f"mask {path} is a {mode} image, but a mask has one channel whose values are class numbers; "
         "convert it to a palette or greyscale PNG"
     )
+
+
+@contextmanager
+def _opened(path: Path, *, whole: bool = False) -> Iterator[Image.Image]:
+    """An image of which the header is read; with `whole`, every checksum in its file is right, where it has some."""
+    try:
+        if whole:
+            with Image.open(path, formats=_FORMATS) as image:
+                image.verify()  # Pillow does not check those of pixels when it decodes them
+        with Image.open(path, formats=_FORMATS) as image:
+            yield image
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

@@ -1,3 +1,7 @@
+import contextlib
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,3 +73,40 @@ def test_what_is_no_image_is_named(tmp_path, read):
         read(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"b.png: it does not exist; restore the file"):
         read(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("shape", [(12, 16), (12, 16, 3)])
+def test_a_flipped_byte_of_a_png_is_refused_or_changes_nothing(tmp_path, shape):
+    """Pillow decodes some of them into other pixels."""
+    path, read = tmp_path / "a.png", read_image if len(shape) == 3 else read_index
+    Image.fromarray(np.random.default_rng(0).integers(0, 12, shape, dtype=np.uint8)).save(path)
+    content, pixels = path.read_bytes(), read(path)
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        with contextlib.suppress(DataError):
+            np.testing.assert_array_equal(read(path), pixels)
+
+
+@pytest.mark.parametrize("read", [read_image, read_index, image_size])
+def test_a_header_that_promises_a_giant_is_refused_unread(tmp_path, read):
+    path, chunk = tmp_path / "a.png", b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
+    Image.new("L", (4, 3)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:])
+    with pytest.raises(DataError, match=r"a\.png: Image size \(10000000000 pixels\) exceeds limit"):
+        read(path)
+
+
+@pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"GIF89a" + bytes(99)])
+def test_a_format_that_no_frame_has_is_refused_whatever_the_name(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: cannot identify image file"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_deep_picture_is_refused_and_not_cut_off_at_255(tmp_path):
+    Image.fromarray(np.array([[7, 300]], np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png has more than 8 bits a channel"):
+        read_image(tmp_path / "a.png")
