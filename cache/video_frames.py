@@ -6,6 +6,7 @@ error that says so: whoever asks decides whether to stop there.
 
 import glob
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -24,10 +25,16 @@ from cache.images import image_size, read_image, resize_image
 log = logging.getLogger(__name__)
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg and OpenCV would tell of damage in their own words
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+CONTAINERS: Final = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,m4v,h264,hevc,mxf,dv,gif,yuv4mpegpipe"
+"""Video files in themselves: FFmpeg also knows lists, which name other files and addresses to read."""
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", f"protocol_whitelist;file|format_whitelist;{CONTAINERS}")
 
 Pixels = NDArray[np.uint8]
 IMAGE_RATE: Final = 10.0
 """Frames a second at which images are shown, which have no rate of their own."""
+LOST: Final = 1000
+"""Frames one after the other that cannot be decoded and are taken for the end, whatever length a video announces."""
+LARGEST: Final = 2**27  # pixels of a video's frame: 400 MB in RGB; 8K has 2**25
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,14 @@ def _read(path: Path) -> Pixels | DataError:
 
 
 def _of_video(path: Path) -> Recording:
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    video = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)  # no name that starts as an address does
     if not video.isOpened():
         raise DataError(f"{path} is no video that FFmpeg can read, or it is empty or cut off; re-encode it as mp4")
-    count, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
-    count = max(0, int(count))
-    return Recording(path.stem, _decoded(path, video, count), count, rate if rate > 0 else IMAGE_RATE)
+    width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if width * height > LARGEST:
+        raise DataError(f"{path} has frames of {height:.0f}x{width:.0f} pixels; scale it down")
+    count, rate = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))), video.get(cv2.CAP_PROP_FPS)
+    return Recording(path.stem, _decoded(path, video, count), count, rate if 0 < rate < math.inf else IMAGE_RATE)
 
 
 def _decoded(path: Path, video: cv2.VideoCapture, count: int) -> Iterator[tuple[str, Pixels | DataError]]:
@@ -140,7 +149,7 @@ def _decoded(path: Path, video: cv2.VideoCapture, count: int) -> Iterator[tuple[
     """
     number = failed = 0
     size: tuple[int, int] | None = None
-    while failed == 0 or number + failed < count:
+    while failed == 0 or (number + failed < count and failed < LOST):
         there, frame = video.read()
         if not there:
             failed += 1

@@ -9,7 +9,7 @@ from PIL import Image
 
 import cache.video_frames
 from cache.errors import DataError
-from cache.video_frames import IMAGE_RATE, _numbers_as_numbers, open_recording
+from cache.video_frames import IMAGE_RATE, LOST, _numbers_as_numbers, open_recording
 
 NOISE = [np.random.default_rng(i).integers(0, 256, (12, 16, 3), np.uint8) for i in range(12)]
 
@@ -195,3 +195,48 @@ def test_nothing_to_read_is_said(tmp_path, folder):
     ):
         with pytest.raises(DataError, match=message):
             list(open_recording(str(tmp_path / source)).readable(skip=True))
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile drive.avi\n", "#EXTM3U\n#EXTINF:10,\ndrive.avi\n"])
+def test_a_list_that_names_other_files_is_no_video(video, text):
+    path = video.with_name("list.mp4")
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"list\.mp4 is no video"):
+        open_recording(str(path))
+
+
+class Announcing:
+    """A capture of three frames that says something about itself."""
+
+    def __init__(self, said):
+        self.said, self.left, self.reads = said, 3, 0
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def get(self, what):
+        return {cv2.CAP_PROP_FRAME_WIDTH: 4, cv2.CAP_PROP_FRAME_HEIGHT: 3, cv2.CAP_PROP_FPS: 25, **self.said}.get(
+            what, 0
+        )
+
+    def read(self):
+        self.left, self.reads = self.left - 1, self.reads + 1
+        return self.left >= 0, np.zeros((3, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize("count", [1e12, 2.0**63, -5.0, 0.0])
+@pytest.mark.parametrize(("rate", "expected"), [(float("nan"), IMAGE_RATE), (float("inf"), IMAGE_RATE), (25.0, 25.0)])
+def test_what_a_header_announces_costs_no_time_and_no_sense(video, monkeypatch, count, rate, expected):
+    capture = Announcing({cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: rate})
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
+    recording = open_recording(str(video))
+    assert recording.rate == expected
+    assert len(list(recording.readable(skip=False))) == 3
+    assert capture.reads <= 3 + LOST
+
+
+def test_frames_that_would_fill_the_memory_are_refused(video, monkeypatch):
+    capture = Announcing({cv2.CAP_PROP_FRAME_WIDTH: 20_000, cv2.CAP_PROP_FRAME_HEIGHT: 10_000})
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
+    with pytest.raises(DataError, match=r"drive\.avi has frames of 10000x20000 pixels"):
+        open_recording(str(video))
