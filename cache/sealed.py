@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import h5py
 import numpy as np
@@ -39,6 +39,15 @@ class CacheMismatch(DataError):  # noqa: N818 - not a failure: the answer to it 
     """The file is not what is asked for; the message says why in words that fit a log line."""
 
 
+class Place(NamedTuple):
+    """Of an array, whose rows follow one another in the file."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    """Of its first byte in the file."""
+
+
 def map_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, str], dict[str, Array]]:
     """Attributes and arrays of a file that `write_arrays` wrote.
 
@@ -54,13 +63,18 @@ def map_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, str], dict
         pages = _map(file)
         if verify and pages[:_SEAL] != _seal(len(pages), _digest(pages)):
             raise CacheMismatch("its checksum is wrong; some of its bytes have changed since it was written")
-        with h5py.File(file, "r") as contents:
-            attributes = {name: str(value) for name, value in contents.attrs.items()}
-            places = {name: (array.shape, array.dtype, array.id.get_offset()) for name, array in contents.items()}
+        attributes, places = array_places(file)
     arrays: dict[str, Array] = {
         name: np.ndarray(shape, dtype, buffer=pages, offset=offset) for name, (shape, dtype, offset) in places.items()
     }
     return attributes, arrays
+
+
+def array_places(file: io.FileIO) -> tuple[dict[str, str], dict[str, Place]]:
+    """Attributes of an open file that `write_arrays` wrote, and where its arrays lie."""
+    with h5py.File(file, "r") as contents:
+        attributes = {name: str(value) for name, value in contents.attrs.items()}
+        return attributes, {name: Place(a.shape, a.dtype, a.id.get_offset()) for name, a in contents.items()}
 
 
 def write_arrays(path: Path, attributes: Mapping[str, str], count: int, records: Iterable[Record]) -> None:

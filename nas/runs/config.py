@@ -202,6 +202,9 @@ class MachineConfig:
     """Folder of the data set; by default $DYNCELL_DATA."""
     cache_dir: Path | None = None
     """Folder for features and static networks; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
+    cache_memory: float = 0.0
+    """GiB of features that may be held, on the GPU if they fill half of it at most, else in memory that all workers of
+    a machine share; larger ones are streamed from their file, with the same results. 0 is half of this memory."""
     executor: Literal["auto", "inline", "ray"] = "auto"
     """`inline` works in this process, `ray` in actors that survive crashes; `auto` is ray for 2 workers or more."""
     workers: int = 1
@@ -221,6 +224,7 @@ class MachineConfig:
     def __post_init__(self) -> None:
         require(self.workers >= 1, "workers must be at least 1", self.workers)
         require(self.timeout > 0, "timeout must be positive", self.timeout)
+        require(self.cache_memory >= 0, "cache-memory must not be negative", self.cache_memory)
         alone = self.executor != "inline" or self.workers == 1
         require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
 

@@ -13,12 +13,14 @@ from torch.optim import Adam
 
 from baselines.per_frame import PerFrame
 from cache.features import FeatureCache
+from cache.rows import Batch, Wanted
 from cache.static.network import load_checkpoint
 from nas.runs.config import CandidateConfig
 from nas.runs.seeding import stream
 from nas.runs.trial import Trial
 from nas.training.complexity import complexity, full_state
 from nas.training.compute import Compute
+from nas.training.feature_rows import open_rows
 from nas.training.fit import NonFiniteError, fit
 from nas.training.heads import build_head
 from nas.training.job import Job
@@ -52,6 +54,8 @@ class EvaluatorSpec:
     val_windows: tuple[tuple[int, ...], ...]
     candidate: CandidateConfig
     compute: Compute
+    cache_memory: float = 0.0
+    """GiB of features that may be held in memory; 0 is half of what there is. More are streamed from the file."""
 
     def build(self) -> "Evaluator":
         """Open the cache and the checkpoint. Raises DataError if they are not what the specification says."""
@@ -64,10 +68,8 @@ class Evaluator:
     def __init__(self, spec: EvaluatorSpec) -> None:
         self._spec, self._compute = spec, spec.compute
         cache = FeatureCache.open(spec.cache_path, spec.fingerprint, verify=False)  # verified when the run was prepared
-        self._frames = {name: cache.tensor(name) for name in (*INPUTS, "label8", "label")}
-        self._sizes = {name: self._frames[name].shape[1:] for name in INPUTS}
-        home = _home(self._frames.values(), spec.compute.device)
-        self._frames = {name: frames.to(home) for name, frames in self._frames.items()}
+        self._sizes = {name: cache.tensor(name).shape[1:] for name in INPUTS}
+        self._rows = open_rows(cache, (*INPUTS, "label8", "label"), spec.compute.device, spec.cache_memory)
         network, _ = load_checkpoint(spec.static_checkpoint, classes=spec.classes)
         network = network.to(spec.compute.device).freeze()
         self._channels, self._decoder, self._classifier = network.channels, network.decoder, network.classifier
@@ -118,18 +120,18 @@ class Evaluator:
     def _train_and_score(self, head: Head, optimizer: Adam, epochs: range, seed: int) -> tuple[float, ConfusionMatrix]:
         """Run some epochs; return the last one's loss and the matrix over meta-val after it."""
 
-        def loss_of(batch: Tensor) -> Tensor:
-            """Sum over the frames after the first, from windows (N, T) of positions."""
+        def loss_of(batch: Batch) -> Tensor:
+            """Sum over the frames after the first."""
             with self._compute.autocast():
                 logits = unroll(head, self._clip(batch))
-            labels = [self._take("label8", positions) for positions in batch.unbind(1)[1:]]
-            return torch.stack(list(map(cross_entropy, logits, labels))).sum()
+            return torch.stack(list(map(cross_entropy, logits, batch["label8"]))).sum()
 
-        def batches(epoch: int) -> Iterable[Tensor]:
+        def batches(epoch: int) -> Iterable[Batch]:
             generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
             windows = self._spec.train_windows
             order = torch.randperm(len(windows), generator=generator).tolist()
-            return batched([windows[place] for place in order], self._spec.candidate.batch)
+            shuffled = batched([windows[place] for place in order], self._spec.candidate.batch)
+            return self._rows.batches(wanted(batch, label8=batch[:, 1:]) for batch in shuffled)
 
         head.train()
         loss = fit(loss_of, batches, [optimizer], epochs=epochs, clip_norm=self._spec.candidate.clip_norm)
@@ -140,12 +142,13 @@ class Evaluator:
         """Segment the last frame of every meta-val window at the size of its label."""
         head.train(False)
         matrix = ConfusionMatrix(self._spec.classes, self._compute.device)
-        for batch in batched(self._spec.val_windows, SCORED_AT_ONCE):
+        windows = batched(self._spec.val_windows, SCORED_AT_ONCE)
+        for batch in self._rows.batches(wanted(window, label=window[:, -1:]) for window in windows):
             with self._compute.autocast():
                 logits = unroll(head, self._clip(batch))[-1].float()
             if not torch.isfinite(logits).all():
                 raise NonFiniteError("a logit on meta-val is infinite or NaN")
-            labels = self._take("label", batch[:, -1])
+            [labels] = batch["label"]
             upsampled = functional.interpolate(logits, labels.shape[1:], mode="bilinear", align_corners=False)
             matrix.update(upsampled.argmax(1), labels)
         return matrix
@@ -170,7 +173,7 @@ class Evaluator:
     @torch.no_grad()
     def _latency(self, head: DynamicCell | PerFrame) -> float:
         """Median seconds of one later frame after the encoder, batch 1, with a full memory."""
-        [features, *_] = self._clip(torch.tensor([self._spec.val_windows[0][-1:]]))
+        [features] = self._clip(self._rows.batch(wanted(torch.tensor([self._spec.val_windows[0][-1:]]))))
         state = full_state(head, features)
 
         def run() -> Tensor:
@@ -183,15 +186,16 @@ class Evaluator:
 
         return measure(run, self._compute.device, repeats=TIMED).median
 
-    def _clip(self, windows: Tensor) -> list[Features]:
-        """Features of each frame of some windows (N, T) of positions, in the precision of the computation."""
+    def _clip(self, batch: Batch) -> list[Features]:
+        """Features of each frame of a batch of windows, in the precision of the computation."""
+        frames = zip(*(batch[name] for name in INPUTS), strict=True)
         dtype = self._compute.dtype or torch.float32
-        return [{name: self._take(name, positions).to(dtype) for name in INPUTS} for positions in windows.unbind(1)]
+        return [{name: rows.to(dtype) for name, rows in zip(INPUTS, frame, strict=True)} for frame in frames]
 
-    def _take(self, name: str, positions: Tensor) -> Tensor:
-        """Rows of a cached array, on the device of the computation."""
-        frames = self._frames[name]
-        return frames[positions.to(frames.device)].to(self._compute.device)
+
+def wanted(windows: Tensor, **labels: Tensor) -> Wanted:
+    """All features of some windows (N, T) of positions, and labels by the positions that they are wanted of."""
+    return dict.fromkeys(INPUTS, windows) | labels
 
 
 def batched(windows: Sequence[tuple[int, ...]], size: int) -> Iterator[Tensor]:
@@ -201,11 +205,3 @@ def batched(windows: Sequence[tuple[int, ...]], size: int) -> Iterator[Tensor]:
         by_length.setdefault(len(window), []).append(window)
     for alike in by_length.values():
         yield from torch.split(torch.tensor(alike), size)
-
-
-def _home(frames: Iterable[Tensor], device: torch.device) -> torch.device:
-    """Where cached arrays live: on an accelerator if they fill no more than half of what is free there."""
-    if device.type == "cpu":
-        return device
-    free, _ = torch.accelerator.get_memory_info(device)
-    return device if 2 * sum(array.nbytes for array in frames) <= free else torch.device("cpu")

@@ -73,6 +73,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         val_windows=val,
         candidate=config.candidate,
         compute=compute,
+        cache_memory=config.machine.cache_memory,
     )
     return Prepared(dataset, size, facts, features, evaluator)
 

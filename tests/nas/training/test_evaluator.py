@@ -117,6 +117,11 @@ def test_the_per_frame_network_starts_as_the_static_network_and_is_scored_on_its
     assert trial.metrics["mean_accuracy"] == pytest.approx(recalls.mean())
 
 
+def test_features_that_are_streamed_give_the_same_trial_to_the_last_bit(spec, remembered):
+    streamed = replace(spec, cache_memory=1e-9).build()(Job(number=0, genotype=REMEMBERS, seed=1))
+    assert timeless(streamed) == timeless(remembered)
+
+
 def test_the_same_job_gives_the_same_trial_whatever_happened_before(spec, evaluate, remembered):
     torch.manual_seed(12345)
     again = spec.build()
