@@ -42,6 +42,7 @@ class Recording:
     """Frames of one size in time order."""
 
     name: str
+    """Without dots in front, so that a folder may be called so: the stem of `...mp4` is two dots."""
     frames: Iterator[tuple[str, Pixels | DataError]]
     """Names that differ from each other, and RGB pixels (H, W, 3) or why there are none. It can be read once."""
     count: int
@@ -95,7 +96,7 @@ def _of_images(name: str, paths: Sequence[Path], if_none: str) -> Recording:
         raise DataError(f"{if_none}; give a folder of frames, a quoted pattern such as 'clip/*.png' or a video file")
     ordered = sorted(paths, key=_numbers_as_numbers)
     _refuse_mixed(ordered)
-    return Recording(name, ((path.stem, _read(path)) for path in ordered), len(ordered), IMAGE_RATE)
+    return Recording(name.lstrip("."), ((path.stem, _read(path)) for path in ordered), len(ordered), IMAGE_RATE)
 
 
 def _numbers_as_numbers(path: Path) -> list[tuple[str, int]]:
@@ -138,7 +139,8 @@ def _of_video(path: Path) -> Recording:
     if width * height > LARGEST:
         raise DataError(f"{path} has frames of {height:.0f}x{width:.0f} pixels; scale it down")
     count, rate = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT))), video.get(cv2.CAP_PROP_FPS)
-    return Recording(path.stem, _decoded(path, video, count), count, rate if 0 < rate < math.inf else IMAGE_RATE)
+    frames, rate = _decoded(path, video, count), rate if 0 < rate < math.inf else IMAGE_RATE
+    return Recording(path.stem.lstrip("."), frames, count, rate)
 
 
 def _decoded(path: Path, video: cv2.VideoCapture, count: int) -> Iterator[tuple[str, Pixels | DataError]]:

@@ -14,7 +14,7 @@ from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
 from nas.reporting.sampling import ranking
 from nas.runs.command_line import log_to, run_command
-from nas.runs.config import ComputeConfig, SearchConfig
+from nas.runs.config import ComputeConfig, SearchConfig, require
 from nas.runs.config_files import from_mapping
 from nas.runs.errors import RunError
 from nas.runs.retrain_config import RetrainConfig
@@ -67,6 +67,7 @@ class Arguments:
     def __post_init__(self) -> None:
         if self.top_k < 0 or self.seeds < 1:
             raise RunError(f"there must be 0 cells or more and 1 seed or more, but got {self.top_k} and {self.seeds}")
+        require(Path(self.label).name == self.label, "label must be part of a folder's name", self.label)
 
 
 def main(arguments: Arguments) -> None:

@@ -14,7 +14,7 @@ from tyro.conf import arg
 
 from nas.reporting.progress import Progress, outcome
 from nas.runs.command_line import end_on_sigterm, log_to, run_command
-from nas.runs.config import ComputeConfig, SearchConfig
+from nas.runs.config import ComputeConfig, SearchConfig, require
 from nas.runs.config_files import identity, to_mapping
 from nas.runs.errors import RunError
 from nas.runs.executor import Executor, InlineExecutor, Result
@@ -107,10 +107,12 @@ def chosen(known: Mapping[str, Genotype | None], names: Sequence[str]) -> dict[s
 
 
 def run_directory(arguments: Arguments) -> Path:
-    """Where the run is kept. Raises RunError for `--fork` without `--run`."""
+    """Where the run is kept. Raises RunError for `--fork` without `--run`, or of a path."""
     if arguments.fork is not None:
         if arguments.run is None:
             raise RunError("--fork NAME starts from the settings of another run; say which with --run DIR")
+        one_name = Path(arguments.fork).name == arguments.fork and arguments.fork not in ("", "..")
+        require(one_name, "fork must be the name of a folder beside --run", arguments.fork)
         return arguments.run.parent / arguments.fork
     today = datetime.datetime.now(tz=datetime.UTC).date()
     return arguments.run or Path("runs") / f"{arguments.config.data.dataset}-{today}-{arguments.config.seed}"

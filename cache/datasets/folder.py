@@ -96,8 +96,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _classes(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
     classes = settings["classes"]
-    if not (isinstance(classes, list) and 2 <= len(classes) <= VOID and all(isinstance(c, str) and c for c in classes)):
-        raise DataError(f"classes in {path} must be 2 to {VOID} names (quote yes, no and numbers), not {classes!r}")
+    if not (isinstance(classes, list) and 2 <= len(classes) <= VOID and all(map(is_name, classes))):
+        raise DataError(
+            f"classes in {path} must be 2 to {VOID} names of one line (quote yes, no and numbers), not {classes!r}"
+        )
     if len(set(classes)) < len(classes):
         raise DataError(f"classes in {path} must differ from each other, not {classes!r}")
     return tuple(classes)
@@ -114,13 +116,19 @@ def _colours(settings: dict[str, Any], classes: int, path: Path) -> tuple[tuple[
     colours = settings.get("colours")
     if colours is None:
         return made_up_colours(classes)
-    if not isinstance(colours, list) or len(colours) != classes or not all(_is_colour(colour) for colour in colours):
+    if not isinstance(colours, list) or len(colours) != classes or not all(is_colour(colour) for colour in colours):
         raise DataError(f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}")
     return tuple((red, green, blue) for red, green, blue in colours)
 
 
-def _is_colour(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(type(c) is int and 0 <= c <= 255 for c in value)
+def is_name(value: object) -> bool:
+    """Whether it can stand in a legend and in a line of a table."""
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def is_colour(value: object) -> bool:
+    """Whether it is RGB."""
+    return isinstance(value, list | tuple) and len(value) == 3 and all(type(c) is int and 0 <= c <= 255 for c in value)
 
 
 def _rgb(hue: float, value: float) -> tuple[int, int, int]:

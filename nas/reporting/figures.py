@@ -17,6 +17,8 @@ from cache.atomic import atomic_path
 from nas.reporting.sampling import SMOOTHING, RewardCurve, Shares, reward_of
 from nas.runs.trial import Trial
 
+mpl.rcParams["text.parse_math"] = False  # names are names, also with dollar signs
+
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 LINES: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK, GREY)

@@ -1,9 +1,9 @@
 """The report of a search, as Markdown and as a page, its plots, and a summary for the terminal."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cache.atomic import write_text
 from nas.reporting.html_report import FACTS, write_html
@@ -45,7 +45,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
     }
     return {
         "data": f"{config.data.dataset} at {prepared.size[0]}x{prepared.size[1]}, {spec.classes} classes",
-        "static network": f"mIoU {100 * prepared.static_facts['miou']:.2f} on the validation list; trained on "
+        "static network": f"{_score(prepared.static_facts)} on the validation list; trained on "
         f"{seen[config.static.train_on]} ({spec.static_checkpoint})",
         "scored on": f"meta-val: the last frame of {len(spec.val_windows)} windows of {config.data.window} frames",
         "candidates": f"{candidate.epochs} epochs over {len(spec.train_windows)} windows, batch {candidate.batch}, "
@@ -58,6 +58,11 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "pace": pace(trials, config.machine.workers),
         "features": str(prepared.features.path),
     }
+
+
+def _score(facts: Mapping[str, Any]) -> str:
+    """A checkpoint of somebody else's may not say."""
+    return f"mIoU {100 * facts['miou']:.2f}" if isinstance(facts.get("miou"), float) else "mIoU unknown"
 
 
 def pace(trials: Sequence[Trial], workers: int) -> str:

@@ -14,7 +14,7 @@ import tyro
 from cache.errors import DataError
 from nas.runs.config import PretrainConfig
 from nas.runs.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
-from nas.runs.errors import RunError
+from nas.runs.errors import NonFiniteError, RunError
 from nas.runs.retrain_config import RetrainConfig
 from searchspace.errors import SpaceError
 
@@ -45,7 +45,7 @@ def run_command(
             base = kind(config=_base_config(config, sys.argv[1:]))  # type: ignore[call-arg]
             arguments = tyro.cli(kind, prog=f"python -m {module}", default=base)
         main(arguments)
-    except (DataError, RunError, SpaceError, OSError) as error:
+    except (DataError, RunError, SpaceError, NonFiniteError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:

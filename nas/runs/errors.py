@@ -1,5 +1,9 @@
-"""The one error that commands raise for what a person asked: a setting, a run directory, a preset."""
+"""The errors of commands: of what a person asked (a setting, a run directory, a preset), and of arithmetic."""
 
 
 class RunError(ValueError):
     """A command cannot go on; the message says what was wrong, where, and what to do."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss, a gradient or a logit became infinite or NaN; nothing was made of it, no step and no score."""

@@ -57,9 +57,9 @@ class Evaluation:
         return iou
 
     def class_shares(self) -> list[float]:
-        """Share of each class in the labelled pixels of the streamed frames."""
+        """Share of each class in the labelled pixels of the streamed frames; 0 where there are none."""
         counts = self.later.counts.cpu().sum(1).double()
-        shares: list[float] = (counts / counts.sum()).tolist()
+        shares: list[float] = (counts / counts.sum().clamp(min=1)).tolist()
         return shares
 
 

@@ -10,11 +10,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from nas.runs.errors import NonFiniteError as NonFiniteError
+
 Batch = TypeVar("Batch")
-
-
-class NonFiniteError(ArithmeticError):
-    """A loss or a gradient became infinite or NaN; the step that would have used it was not taken."""
 
 
 def fit(

@@ -1,24 +1,26 @@
 """A trained network as it is used: the frames of one recording go in one by one, label maps come out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from baselines.per_frame import PerFrame
-from cache.datasets.folder import made_up_colours
+from cache.datasets.folder import is_colour, is_name, made_up_colours
+from cache.errors import DataError
 from cache.images import normalise, resize_image, scaled_size
 from cache.static.network import FORMAT as STATIC
 from cache.static.network import load_checkpoint, load_tensors
 from nas.training.compute import Compute
-from nas.training.pretraining import upsampled
+from nas.training.pretraining import classes_of
 from nas.training.video_network import VideoNetwork, load_video_network
 from searchspace.cell import State
 
 Pixels = NDArray[np.uint8]
+LONGEST: Final = 2**14  # pixels of a side at which a network may have been trained
 
 
 def load_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
@@ -38,7 +40,20 @@ def load_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
     else:
         network, meta = load_video_network(path)
     numbered = [f"class {number}" for number in range(network.classes)]
-    return network, {"classes": numbered, "colours": made_up_colours(network.classes), **meta}
+    facts = {"classes": numbered, "colours": list(made_up_colours(network.classes)), **meta}
+    if not _fit(facts, network.classes):
+        raise DataError(f"{path} is damaged: it does not say what its {network.classes} classes or its size are")
+    return network, facts
+
+
+def _fit(facts: Mapping[str, Any], classes: int) -> bool:
+    """Whether names, colours and size can be those of a network; the size may be absent."""
+
+    def are(values: object, length: int, right: Callable[[Any], bool]) -> bool:
+        return isinstance(values, list) and len(values) == length and all(map(right, values))
+
+    named = are(facts["classes"], classes, is_name) and are(facts["colours"], classes, is_colour)
+    return named and are(facts.get("size", [1, 1]), 2, lambda side: type(side) is int and 0 < side <= LONGEST)
 
 
 def working_size(size: tuple[int, int], meta: Mapping[str, Any], scale: float | None) -> tuple[int, int]:
@@ -71,10 +86,10 @@ class Labeller:
 
     @torch.inference_mode()
     def __call__(self, image: Pixels) -> Pixels:
-        """The class of each pixel (H, W) of the next frame, RGB (H, W, 3) of any size."""
+        """The class of each pixel (H, W) of the next frame, RGB (H, W, 3) of any size. Raises NonFiniteError."""
         pixels = torch.from_numpy(normalise(resize_image(image, self._size)))
         batch = pixels.to(self._compute.device).permute(2, 0, 1)[None]
         with self._compute.autocast():
             logits, self._state = self._network(batch, self._state)
-        label: Pixels = upsampled(logits, image.shape[:2])[0].argmax(0).to(torch.uint8).cpu().numpy()
+        label: Pixels = classes_of(logits, image.shape[:2])[0].to(torch.uint8).cpu().numpy()
         return label

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from cache.datasets.clips import VOID
+from cache.errors import DataError
 
 
 class ConfusionMatrix:
@@ -26,12 +27,14 @@ class ConfusionMatrix:
             target: labels, integer (N, H, W) on the same device, in [0, classes) or VOID, which is not counted.
 
         Raises:
-            ValueError: the shapes differ or a label is out of range; nothing was counted.
+            ValueError: the shapes differ, or a label or a prediction is out of range; nothing was counted.
         """
         if pred.shape != target.shape:
             raise ValueError(f"predictions {tuple(pred.shape)} and labels {tuple(target.shape)} differ in shape")
         if target.dtype.is_signed and (target < 0).any():
             raise ValueError(f"labels must lie in [0, {self.classes}) or be {VOID}, but some are negative")
+        if pred.numel() and not 0 <= pred.min() <= pred.max() < self.classes:  # it would count as another label's
+            raise ValueError(f"predictions must lie in [0, {self.classes}), but go from {pred.min()} to {pred.max()}")
         # Void pixels go to a row of their own before the classes; a label out of range shows as a row too many.
         rows = torch.where(target == VOID, 0, target.int() + 1)
         counts = torch.bincount((rows * self.classes + pred).flatten(), minlength=(self.classes + 1) * self.classes)
@@ -50,7 +53,7 @@ class ConfusionMatrix:
         return hits / labelled
 
     def miou(self) -> float:
-        """Mean IoU over the labelled classes. Raises ValueError if no pixel is labelled, as all means do."""
+        """Mean IoU over the labelled classes. Raises DataError if no pixel is labelled, as all means do."""
         return self.iou()[self._present()].mean().item()
 
     def fwiou(self) -> float:
@@ -74,7 +77,7 @@ class ConfusionMatrix:
     def _present(self) -> Tensor:
         present = self.counts.cpu().sum(1) > 0
         if not present.any():
-            raise ValueError("no labelled pixel was counted, so there is no score")
+            raise DataError("no labelled pixel was counted, so there is no score; are the masks void everywhere?")
         return present
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from cache.static.encoder_weights import load_encoder
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.runs.config import StaticConfig
+from nas.runs.errors import NonFiniteError
 from nas.runs.seeding import stream
 from nas.training.augmentation import augment
 from nas.training.compute import Compute
@@ -167,6 +168,17 @@ def upsampled(logits: Tensor, size: tuple[int, ...]) -> Tensor:
     return functional.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
 
 
+def classes_of(logits: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The class of each pixel on a grid of `size`, int64 (N, H, W).
+
+    Raises:
+        NonFiniteError: a logit is infinite or NaN, of which an arg max would make a class all the same.
+    """
+    if not torch.isfinite(logits).all():
+        raise NonFiniteError("the network's logits are infinite or not numbers; its weights or its input are too large")
+    return upsampled(logits, size).argmax(1)
+
+
 @torch.inference_mode()
 def confusion(network: StaticNetwork, frames: LabelledFrames, batch: int, compute: Compute) -> ConfusionMatrix:
     """Score a network, which is left in eval mode, at the working resolution against nearest-resized labels."""
@@ -175,7 +187,7 @@ def confusion(network: StaticNetwork, frames: LabelledFrames, batch: int, comput
     for images, labels in frames.batches(batch, compute.device):
         with compute.autocast():
             logits = network(images)
-        matrix.update(upsampled(logits, labels.shape[-2:]).argmax(1), labels)
+        matrix.update(classes_of(logits, labels.shape[-2:]), labels)
     return matrix
 
 

@@ -10,7 +10,7 @@ from cache.datasets.clips import Frame, runs
 from nas.training.compute import Compute
 from nas.training.frames import Frames
 from nas.training.metrics import ConfusionMatrix
-from nas.training.pretraining import upsampled
+from nas.training.pretraining import classes_of
 from nas.training.video_network import VideoNetwork
 
 
@@ -53,4 +53,4 @@ def segmented(
         images, labels = frames.batch(positions, compute.device)
         with compute.autocast():
             logits, state = network(images, state)
-        yield upsampled(logits, labels.shape[-2:]).argmax(1), labels
+        yield classes_of(logits, labels.shape[-2:]), labels

@@ -156,6 +156,12 @@ def test_a_video_is_read_frame_by_frame(video):
     assert [seen(frame) for frame in frames] == [0, 1, 2, 3, 4, 5]  # in RGB: swapped channels would be far off
 
 
+def test_no_name_leads_out_of_the_folder_that_is_called_so(video):
+    assert open_recording(str(video.rename(video.with_name("...avi")))).name == ""
+    Image.fromarray(NOISE[0]).save(video.with_name("...png"), "PNG")
+    assert open_recording(str(video.with_name("...png"))).name == ""
+
+
 def test_a_broken_frame_in_the_middle_of_a_video_stops_it(video):
     damage(video, 2)
     frames = open_recording(str(video)).readable(skip=False)

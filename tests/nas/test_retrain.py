@@ -120,8 +120,10 @@ def diverging():
         ([0.2], ["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         ([0.2], ["--preset", "laptopp"], "unknown preset 'laptopp'; there are"),
         ([0.2], ["--seeds", "0"], "1 seed or more"),
+        ([0.2], ["--label", "../../x"], "label must be part of a folder's name, but got '../../x'"),
+        ([0.2], ["--label", "/x"], "label must be part of a folder's name, but got '/x'"),
     ],
-    ids=["empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds"],
+    ids=["empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds", "path", "root"],
 )
 def test_a_mistake_is_one_message_and_leaves_no_network(make_run, monkeypatch, capsys, rewards, words, message):
     run = make_run(rewards)

@@ -63,6 +63,7 @@ def test_colours_are_read_or_made_up_and_differ(root):
         ("classes: [a, b]\nclases: 1", "unknown key 'clases'"),
         ("classes: [only]", "must be 2 to 255 names"),
         ("classes: [yes, no]", "must be 2 to 255 names"),
+        ('classes: [a, "two\\nlines"]', "must be 2 to 255 names of one line"),
         ("classes: [a, a]", "must differ"),
         ("classes: [a, b]\nvoid: 1", "from 2 .* to 255, not 1"),
         ("classes: [a, b]\nvoid: 256", "not 256"),

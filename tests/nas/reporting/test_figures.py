@@ -3,6 +3,7 @@ from matplotlib.figure import Figure
 
 from nas.reporting import cell_drawing, figures
 from nas.reporting.sampling import reward_curve, sampled_shares
+from nas.runs.trial import Trial
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 from searchspace.space import Space
@@ -46,6 +47,12 @@ def test_the_reward_plot_draws_the_curve_it_is_given(run_of):
     assert tuple(lines[f"failed ({len(curve.failed)})"].get_xdata()) == curve.failed
     assert {"per_frame (0.553)", "tmanet (0.553)"} <= lines.keys()
     assert sum(len(points.get_offsets()) for points in axes.collections) == len(curve.trials)
+
+
+def test_a_name_with_dollar_signs_is_a_name(run_of, tmp_path):
+    trial = Trial(fixed_point="$\\frac$ <script>", status="finished", reward=0.5)
+    figures.save(figures.rewards(reward_curve(run_of(8)), [trial]), tmp_path / "rewards")
+    assert "<script>" not in (tmp_path / "rewards.svg").read_text()
 
 
 def test_the_sampling_plot_draws_a_line_for_each_choice(run_of):

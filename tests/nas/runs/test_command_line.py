@@ -10,7 +10,7 @@ import pytest
 
 from nas.runs import command_line
 from nas.runs.command_line import log_to, run_command
-from nas.runs.errors import RunError
+from nas.runs.errors import NonFiniteError, RunError
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def as_before(monkeypatch):
     ("raised", "code", "said"),
     [
         (RunError("no such preset"), 2, "error: no such preset"),
+        (NonFiniteError("logits are infinite"), 2, "error: logits are infinite"),
         (OSError(28, "No space left on device", "trials.jsonl"), 2, "No space left on device: 'trials.jsonl'"),
         (KeyboardInterrupt(), 130, "the same command goes on from there"),
     ],

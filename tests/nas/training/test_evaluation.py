@@ -43,6 +43,21 @@ class FewShapes(Shapes):
         return super().label(replace(frame, number=frame.number // self._gap))
 
 
+class Unseen(FewShapes):
+    """Shapes whose masks are void everywhere."""
+
+    def label(self, frame):
+        return np.full_like(super().label(frame), 255)
+
+
+def test_there_is_no_score_where_no_pixel_is_labelled(tmp_path):
+    data = EvaluationData.of(Unseen(), "val", SIZE, 3, tmp_path)
+    found = evaluate(network("per_frame"), data, CPU)
+    assert found.scores().keys() == {"tc", "tc_unmasked", "tc_etc"}
+    assert found.class_shares() == [0] * CLASSES
+    assert np.isnan(found.class_iou()).all()
+
+
 def network(name, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

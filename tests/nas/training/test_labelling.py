@@ -9,6 +9,7 @@ from baselines.fixed_points import FIXED_POINTS
 from cache.errors import DataError
 from cache.images import IMAGENET_MEAN, IMAGENET_STD, resize_image
 from cache.static.network import StaticNetwork, save_checkpoint, save_tensors
+from nas.runs.errors import NonFiniteError
 from nas.training.compute import Compute
 from nas.training.heads import build_head
 from nas.training.labelling import Labeller, load_network, working_size
@@ -52,6 +53,35 @@ def test_streaming_is_the_network_run_by_hand(name):
             logits, state = network.later(prepared(image, size), state)
         assert (streamed[index] == label_of(logits, image)).mean() > 0.999  # but for ties of rounding
         assert streamed[index].dtype == np.uint8
+
+
+@pytest.mark.parametrize("weight", [torch.nan, torch.inf])
+def test_there_is_no_label_of_logits_that_are_no_numbers(weight):
+    network = video_network("per_frame")
+    network.static.classifier.bias.data[1] = weight
+    with pytest.raises(NonFiniteError, match="logits are infinite or not numbers"):
+        Labeller(network, (32, 48), CPU)(CLIP[0])
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"classes": ["a", "b"]},
+        {"classes": "abcde"},
+        {"classes": ["a", "b", "c", "d", "two\nlines"]},
+        {"colours": [[0, 0, 0]] * 4},
+        {"colours": [[0, 0, 256]] * 5},
+        {"size": [32]},
+        {"size": [32, 10**9]},
+        {"size": [32, -1]},
+        {"size": 32},
+    ],
+    ids=str,
+)
+def test_facts_that_do_not_fit_a_network_are_refused(tmp_path, facts):
+    save_video_network(tmp_path / "n.pt", video_network("per_frame"), facts)
+    with pytest.raises(DataError, match=r"n\.pt is damaged: it does not say what its 5 classes or its size are"):
+        load_network(tmp_path / "n.pt")
 
 
 def test_the_past_matters_and_a_new_labeller_has_none():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, jaccard_score, recall_score
 
+from cache.errors import DataError
 from nas.training.metrics import ConfusionMatrix, reward
 
 
@@ -78,6 +79,14 @@ def test_a_label_out_of_range_is_refused_and_nothing_is_counted(label):
     assert not matrix.counts.any()
 
 
+@pytest.mark.parametrize("prediction", [11, 12, -1])
+def test_a_prediction_out_of_range_is_refused_and_does_not_count_for_another_label(prediction):
+    matrix = ConfusionMatrix(11)
+    with pytest.raises(ValueError, match=r"predictions must lie in \[0, 11\)"):
+        matrix.update(torch.tensor([[[0, prediction]]]), torch.zeros(1, 1, 2, dtype=torch.int64))
+    assert not matrix.counts.any()
+
+
 def test_another_shape_is_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         matrix_of([[[0, 1]]], [[0, 1]], 2)
@@ -86,5 +95,5 @@ def test_another_shape_is_refused():
 @pytest.mark.parametrize("score", ["miou", "fwiou", "mean_accuracy", "scores"])
 def test_there_is_no_score_without_a_labelled_pixel(score):
     matrix = matrix_of([[[0, 1]]], [[[255, 255]]], 2)
-    with pytest.raises(ValueError, match="no labelled pixel"):
+    with pytest.raises(DataError, match="no labelled pixel"):
         getattr(matrix, score)()

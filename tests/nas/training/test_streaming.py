@@ -9,6 +9,7 @@ from cache.datasets import shapes
 from cache.datasets.clips import Frame
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork
+from nas.runs.errors import NonFiniteError
 from nas.training.compute import Compute
 from nas.training.frames import Frames
 from nas.training.heads import build_head
@@ -56,3 +57,6 @@ def test_frames_after_the_first_are_scored_with_a_memory_that_starts_anew_with_e
                 full = functional.interpolate(logits, SIZE, mode="bilinear")
                 expected.update(full.argmax(1), label[None])
     assert torch.equal(matrix.counts, expected.counts)
+    network.head.classifier.bias.data[1] = torch.nan
+    with pytest.raises(NonFiniteError, match="logits are infinite or not numbers"):
+        streaming_confusion(network, frames, (range(4),), CPU)
