@@ -1,93 +1,199 @@
-"""Reading a whole feature cache, checksum included, beside `numpy.fromfile` on the same bytes.
+"""The feature cache beside plain NumPy files: building, opening, batches, and candidates from held and streamed rows.
 
-    python -m benchmarks.cache_read [--frames 468] [--size 180 240] [--runs 20]
+    python benchmarks/cache_read.py [--frames 468] [--size 180 240] [--runs 5] [--folder DIR]
 
-Opening checks every byte, and the arrays are then ready to use, in pages that all processes share. Copying them as well
-is for a process that wants them in memory of its own, as `fromfile` gives them; that is the fair comparison. All read a
-file that is in the page cache, on one thread, so that nothing waits and CPU time is what a quiet machine's clock would
-show; other work on the machine disturbs it less. The ways take turns and the best run of each counts.
+The features are made up, of CamVid's training and validation frames at half resolution, as the `laptop` preset has
+them. NumPy keeps a file for each array, without a checksum, and neither waits for the disk nor replaces a file
+atomically. A worker maps what the driver has checked; the batches are of 8 windows of 3 frames. The candidate trains
+for one epoch over 64 windows: per_frame, which computes next to nothing, and an average cell. "Cold" is a file that the
+system has been asked to forget, so that all comes from the disk, as it does with a cache larger than the memory.
+
+The ways take turns, on one thread, and the best run of each counts. All give equal numbers, which is asserted. CPU time
+is what other work on the machine disturbs least; wall time is what a person waits for.
 """
 
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import torch
 from tabulate import tabulate
 
 from cache.features import FeatureCache
-from cache.sealed import Array, Record
+from cache.rows import HeldRows, StreamedRows
+from cache.sealed import Array
+from cache.static.network import StaticNetwork, save_checkpoint
+from nas.runs.config import CandidateConfig
+from nas.training.compute import Compute
+from nas.training.evaluator import EvaluatorSpec
+from nas.training.job import Job
+from searchspace.space import Space
 
-FINGERPRINT = "0" * 64
-REFERENCE = "numpy.fromfile"
+FINGERPRINT: Final = "0" * 64
+CLASSES: Final = 11
+CPU: Final = torch.device("cpu")
+Arrays = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Way:
+    """To do something, and what it has to agree with."""
+
+    name: str
+    reference: str
+    """Name of another way; its own, if it is one."""
+    run: Callable[[], object]
+    prepare: Callable[[], None] = lambda: None
 
 
 def main() -> None:
-    """Write made-up features, time each way of reading them and print the table."""
+    """Write made-up features, time each way and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=468, help="468 are CamVid's train and val")
     parser.add_argument("--size", type=int, nargs=2, default=(180, 240), metavar=("HEIGHT", "WIDTH"))
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="on the disk that is of interest (default: the temporary folder)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "features.h5"
-        names = [f"frame{i:06}" for i in range(options.frames)]
-        FeatureCache.build(path, FINGERPRINT, {}, names, _records(options.frames, tuple(options.size)))
-        ways = {
-            "FeatureCache, opened": lambda: FeatureCache.open(path, FINGERPRINT),
-            "FeatureCache, opened and copied": lambda: _copies(FeatureCache.open(path, FINGERPRINT)),
-            REFERENCE: lambda: np.fromfile(path, np.uint8),
-        }
-        seconds = _best(ways, options.runs)
-        gigabytes = path.stat().st_size / 1e9
-    command = f"cache_read --frames {options.frames} --size {options.size[0]} {options.size[1]}"
-    print(f"command    python -m benchmarks.{command} --runs {options.runs}")
-    print(f"machine    {os.cpu_count()} x {_processor()}, {platform.system()}, Python {platform.python_version()}")
-    print(f"commit     {_commit()}")
-    print(f"reference  {REFERENCE} of the same {gigabytes * 1e3:.0f} MB\n")
-    table = [(way, 1e3 * s, gigabytes / s, seconds[REFERENCE] / s) for way, s in seconds.items()]
-    print(tabulate(table, headers=["", "CPU ms", "GB/s", "ratio"], floatfmt=("", ".1f", ".2f", ".2f")))
+    torch.set_num_threads(1)
+    arrays = made_up(options.frames, tuple(options.size))
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        ways = [*files(Path(folder), arrays), *batches(Path(folder), options.frames), *candidates(Path(folder))]
+        table = timed(ways, options.runs)
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
+    print(f"{os.cpu_count()} x {platform.machine()}, {megabytes:.0f} MB of features, commit {commit.stdout.strip()}\n")
+    headers = ["", "CPU ms", "wall ms", "reference", "CPU ratio", "wall ratio"]
+    print(tabulate(table, headers, tablefmt="github", floatfmt=("", ".1f", ".1f", "", ".2f", ".2f")))
 
 
-def _records(frames: int, size: tuple[int, int]) -> Iterator[Record]:
+def made_up(frames: int, size: tuple[int, int]) -> Arrays:
+    """The arrays of a cache."""
     rng = np.random.default_rng(0)
     h8, h16, h32 = ((-(-size[0] // s), -(-size[1] // s)) for s in (8, 16, 32))
     shapes = {"layer2": (*h8, 32), "layer3": (*h16, 96), "layer4": (*h32, 320), "dec": (*h8, 64)}
-    features = {name: rng.standard_normal((1, *shape), np.float32).astype(np.float16) for name, shape in shapes.items()}
-    labels = {name: rng.integers(0, 11, (1, *shape), np.uint8) for name, shape in {"label8": h8, "label": size}.items()}
-    for _ in range(frames):
-        yield features | labels
+    features = {
+        name: rng.standard_normal((frames, *shape), np.float32).astype(np.float16) for name, shape in shapes.items()
+    }
+    return features | {
+        name: rng.integers(0, CLASSES, (frames, *shape), np.uint8)
+        for name, shape in {"label8": h8, "label": size}.items()
+    }
 
 
-def _copies(cache: FeatureCache) -> list[Array]:
-    return [array.copy() for array in cache.arrays.values()]
+def files(folder: Path, arrays: Arrays) -> Iterator[Way]:
+    """Write all and read all."""
+    frames = len(arrays["label"])
+    names = [f"frame{i:06}" for i in range(frames)]
+
+    def build(path: Path) -> None:
+        records = ({name: array[start : start + 8] for name, array in arrays.items()} for start in range(0, frames, 8))
+        FeatureCache.build(path, FINGERPRINT, {}, names, records)
+
+    def save() -> None:
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array)
+
+    def load() -> list[Array]:
+        return [np.load(folder / f"{name}.npy") for name in arrays]
+
+    def copies() -> list[Array]:
+        cache = FeatureCache.open(folder / "features.h5", FINGERPRINT)
+        return [cache.arrays[name].copy() for name in arrays]
+
+    build(folder / "features.h5")
+    save()
+    assert all(np.array_equal(ours, plain) for ours, plain in zip(copies(), load(), strict=True))
+    yield Way("np.save", "np.save", save)
+    yield Way("build", "np.save", lambda: build(folder / "other.h5"))
+    yield Way("np.load", "np.load", load)
+    yield Way(
+        "open: every byte checked, pages shared",
+        "np.load",
+        lambda: FeatureCache.open(folder / "features.h5", FINGERPRINT),
+    )
+    yield Way("open and copy", "np.load", copies)
 
 
-def _best(ways: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Least CPU seconds of each way; what a way returns is freed within its time."""
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+def batches(folder: Path, frames: int) -> Iterator[Way]:
+    """Fifty batches of windows at random places."""
+    cache = FeatureCache.open(folder / "features.h5", FINGERPRINT, verify=False)
+    names = ("layer2", "layer3", "layer4", "dec", "label8")
+    starts = torch.randint(frames - 2, (50, 8, 1), generator=torch.Generator().manual_seed(0))
+    windows = list(starts + torch.arange(3))
+    wanted = [dict.fromkeys(names, window) for window in windows]
+    mapped = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+    held = HeldRows(cache, names, home=CPU, device=CPU)
+    streamed = StreamedRows(cache, device=CPU)
+
+    def plain() -> list[Arrays]:
+        return [{name: mapped[name][window.numpy().T] for name in names} for window in windows]
+
+    for expected, *others in zip(plain(), held.batches(wanted), streamed.batches(wanted), strict=True):
+        for rows, name in product(others, names):
+            tensor = torch.from_numpy(expected[name])
+            assert torch.equal(rows[name], tensor.permute(0, 1, 4, 2, 3) if tensor.dim() == 5 else tensor)
+    reference = "50 batches, np.load(mmap_mode)"
+    yield Way(reference, reference, plain)
+    yield Way("50 batches, held", reference, lambda: [None for _ in held.batches(wanted)])
+    yield Way("50 batches, streamed", reference, lambda: [None for _ in streamed.batches(wanted)])
+
+
+def candidates(folder: Path) -> Iterator[Way]:
+    """One epoch of candidates whose rows are held, streamed, and streamed from the disk."""
+    torch.manual_seed(0)
+    save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
+    windows = tuple(zip(range(80), range(1, 81), range(2, 82), strict=True))
+    spec = EvaluatorSpec(
+        cache_path=folder / "features.h5",
+        fingerprint=FINGERPRINT,
+        static_checkpoint=folder / "static.pt",
+        classes=CLASSES,
+        train_windows=windows[:64],
+        val_windows=windows[64:],
+        candidate=CandidateConfig(epochs=1, batch=8, early_stop=False, max_memory=8),
+        compute=Compute(CPU, None),
+    )
+    streamed_path = Path(shutil.copy(spec.cache_path, folder / "streamed.h5"))  # which nobody keeps mapped
+    hold, stream = spec.build(), replace(spec, cache_path=streamed_path, cache_memory=1e-3).build()
+
+    def forget() -> None:
+        with streamed_path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    cell = Space.load("video").uniform(np.random.default_rng(0))
+    for name, job in {
+        "per_frame": Job(fixed_point="per_frame", seed=0),
+        "a cell": Job(number=0, genotype=cell, seed=0),
+    }.items():
+        held, streamed = hold(job), stream(job)
+        assert (held.metrics, held.reward) == (streamed.metrics, streamed.reward)
+        yield Way(f"{name}, held", f"{name}, held", lambda job=job: hold(job))
+        yield Way(f"{name}, streamed", f"{name}, held", lambda job=job: stream(job))
+        yield Way(f"{name}, streamed, cold", f"{name}, held", lambda job=job: stream(job), forget)
+
+
+def timed(ways: list[Way], runs: int) -> list[list[object]]:
+    """Rows of the table: least milliseconds of each way, and its reference's over its own."""
+    spans: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
     for _ in range(runs):
-        for way, work in ways.items():
-            start = time.process_time()
-            work()
-            seconds[way].append(time.process_time() - start)
-    return {way: min(spans) for way, spans in seconds.items()}
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "none"
+        for way in ways:
+            way.prepare()
+            cpu, wall = time.process_time(), time.perf_counter()
+            way.run()
+            spans[way.name].append((1e3 * (time.process_time() - cpu), 1e3 * (time.perf_counter() - wall)))
+    best = {name: np.min(pairs, axis=0) for name, pairs in spans.items()}
+    return [[way.name, *best[way.name], way.reference, *best[way.reference] / best[way.name]] for way in ways]
 
 
 if __name__ == "__main__":
