@@ -20,6 +20,7 @@ from xxhash import xxh3_64_hexdigest
 
 from nas.runs.config_files import CONFIG_FILE, plain, read_mapping, write_mapping
 from nas.runs.errors import RunError
+from nas.runs.signals import signals_held
 from nas.runs.trial import Trial
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class RunStore:
 
     def __init__(self, directory: Path, trials: list[Trial]) -> None:
         self.directory = directory
-        self._trials = trials
+        self._trials, self._keys = trials, {trial.key for trial in trials}
 
     @classmethod
     @contextmanager
@@ -66,26 +67,28 @@ class RunStore:
         return self._trials
 
     def append(self, trial: Trial) -> None:
-        """Put a trial on disk; if that fails, the log is as it was.
+        """Put a trial on disk; if that fails, the log is as it was. Ctrl-C waits until it is done.
 
         Raises:
             OSError: the disk is full, say.
             ValueError: the log has a trial of that name, or a number is not finite.
         """
-        if any(trial.key == other.key for other in self._trials):
+        if trial.key in self._keys:
             raise ValueError(f"trial {trial.name} is in {self.directory / TRIALS} already")
         line = _line(trial)
         path = self.directory / TRIALS
         length = path.stat().st_size if path.exists() else 0
-        try:
-            with path.open("ab") as file:
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:  # Ctrl-C too: what was not acknowledged must not stay
-            _cut(path, length)
-            raise
-        self._trials.append(trial)
+        with signals_held():
+            try:
+                with path.open("ab") as file:
+                    file.write(line.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            except BaseException:  # what was not acknowledged must not stay
+                _cut(path, length)
+                raise
+            self._trials.append(trial)
+            self._keys.add(trial.key)
 
     def bind(self, name: str, value: str | int | float) -> None:
         """Note what the run is computed from, or check that it still is.

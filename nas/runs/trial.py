@@ -60,6 +60,9 @@ class Trial:
             raise ValueError(f"trial {self.name}: a reward lies in [0, 1], but is {self.reward!r}")
         if (self.status == "failed") != (self.reward is None):
             raise ValueError(f"trial {self.name}: a reward is absent exactly if the trial failed ({self.status=})")
+        for name, number in {"latency": self.latency or 0.0, **self.metrics, **self.cost}.items():
+            if not abs(number) <= sys.float_info.max:  # NaN too: the log could not hold it
+                raise ValueError(f"trial {self.name}: {name} is {number}")
 
     @property
     def ok(self) -> bool:

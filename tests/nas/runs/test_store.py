@@ -63,7 +63,7 @@ def test_a_trial_is_not_logged_twice_nor_with_a_number_that_is_none(tmp_path):
             with pytest.raises(ValueError, match="already"):
                 store.append(trial)
         with pytest.raises(ValueError, match="not JSON compliant"):
-            store.append(replace(sampled(1), metrics={"loss": float("nan")}))
+            store.append(replace(sampled(1), seconds=float("nan")))
     assert len(log.read_text().splitlines()) == 2
 
 
@@ -300,19 +300,26 @@ def test_a_full_disk_is_told_and_leaves_the_log_as_it_was(tmp_path):
     assert [trial.number for trial in read_trials(tmp_path)] == [0, 2]
 
 
-def test_control_c_while_a_trial_is_written_leaves_no_half_of_it(tmp_path, monkeypatch):
-    log = filled(tmp_path, sampled(0))
-    whole = log.read_bytes()
+@pytest.mark.parametrize("field", ["reward", "latency", "metrics", "cost"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_no_trial_scores_what_is_not_finite_so_that_a_worker_fails_with_it_and_the_log_never_meets_it(field, number):
+    with pytest.raises(ValueError, match="trial #0: "):
+        replace(sampled(0), **{field: number if field in ("reward", "latency") else {"loss": number}})
 
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_end_waits_until_the_trial_is_written(tmp_path, monkeypatch, sent):
     def interrupt(descriptor):
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), sent)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
+    before = signal.signal(sent, signal.default_int_handler)  # a background job inherits Ctrl-C ignored
     try:
         with opened(tmp_path) as store:
             monkeypatch.setattr(os, "fsync", interrupt)
             with pytest.raises(KeyboardInterrupt):
-                store.append(sampled(1))
+                store.append(sampled(0))
+            assert [trial.number for trial in store.trials] == [0]
+            assert signal.getsignal(sent) == signal.default_int_handler
     finally:
-        signal.signal(signal.SIGINT, before)
-    assert log.read_bytes() == whole
+        signal.signal(sent, before)
+    assert [trial.number for trial in read_trials(tmp_path)] == [0]
