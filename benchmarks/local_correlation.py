@@ -1,6 +1,6 @@
 """Local correlation, forward and backward, beside `unfold`; and what windows and maps cost.
 
-    python -m benchmarks.local_correlation [--threads 2] [--passes 10]
+    python -m benchmarks.local_correlation [--threads 2] [--passes 10] [--figure cost.png]
 
 Memories have 4 slots, 16 channels of keys and 64 of values, in float32 and channels-last as cells make them. "Unfold"
 is what one would write first: windows side by side, then two products; it must give the same results. Each measurement
@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -119,6 +120,11 @@ def resident(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
+def pairs(case: Case) -> int:
+    """Of a query and a key in its window, over all slots."""
+    return case.batch * case.height * case.width * SLOTS * case.window**2
+
+
 def line(case: Case, threads: int, passes: int) -> list[object]:
     """A line of the table; what ours and the reference return must agree if they do the same."""
     measured = []
@@ -131,11 +137,28 @@ def line(case: Case, threads: int, passes: int) -> list[object]:
         for one, two in zip(results, reference[0][2], strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4 * np.abs(two).max())
     name = f"{case.device}, {case.batch}x{case.height}x{case.width}, window {case.window}"
-    pairs = case.batch * case.height * case.width * SLOTS * case.window**2
-    columns: list[object] = [name, ms, 1e6 * ms / pairs, mb]
+    columns: list[object] = [name, ms, 1e6 * ms / pairs(case), mb]
     for other_ms, other_mb, _ in reference:
         columns += [case.reference, other_ms, other_mb, other_ms / ms, other_mb / mb]
     return columns
+
+
+def draw(path: Path, lines: list[list[object]], cases: list[Case]) -> None:
+    """Milliseconds on the CPU against pairs of a query and a key, beside a straight line through the largest."""
+    figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+    points = [(pairs(case), line[1], case) for case, line in zip(cases, lines, strict=True) if case.device == "cpu"]
+    for title, marker, chosen in (
+        ("45x60, windows of 5 to 21", "o", [p for p in points if p[2][:3] == (1, 45, 60)]),
+        ("window 11, 23x30 to 128x256", "s", [p for p in points if p[2][0] == 1 and p[2].window == 11]),
+    ):
+        xs, ys, _ = zip(*sorted(chosen), strict=True)
+        axes.loglog(xs, ys, marker=marker, label=title)
+    most, slowest, _ = max(points)
+    straight = [x for x, *_ in points if x >= most / 100]
+    axes.loglog(sorted(straight), [float(str(slowest)) * x / most for x in sorted(straight)], "k:", label="linear")
+    axes.set(xlabel="pairs of a query and a key in its window", ylabel="forward + backward, ms of CPU time")
+    axes.legend()
+    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
@@ -143,6 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch (default: %(default)s)")
     parser.add_argument("--passes", type=int, default=10, help="of ours; the reference has 2 (default: %(default)s)")
+    parser.add_argument("--figure", type=Path, help="also draw cost over sizes, into this file")
     arguments = parser.parse_args()
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait for each other cost no CPU time
     cases = [*CASES, ON_GPU] if torch.cuda.is_available() else CASES
@@ -163,6 +187,8 @@ def main() -> None:
         "times less memory",
     ]
     print(tabulate(lines, headers, floatfmt=".1f", missingval="-"))
+    if arguments.figure:
+        draw(arguments.figure, lines, cases)
 
 
 if __name__ == "__main__":
