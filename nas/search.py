@@ -61,6 +61,7 @@ def main(arguments: Arguments) -> None:
     from nas.runs.events import Curves
     from nas.strategies.catalog import make_strategy
     from nas.strategies.ppo import PPO
+    from nas.strategies.saved_strategy import SavedStrategy
     from nas.training.compute import resolve
     from nas.training.preparation import prepare
 
@@ -77,7 +78,10 @@ def main(arguments: Arguments) -> None:
             end_on_sigterm()  # again: starting Ray takes the signal
             evaluate_fixed_points(executor, store, fixed_points, config)
             strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
-            search(strategy, executor, store, config, EarlyStopping(), after_tell=curves.add)
+            kept: Strategy = strategy
+            if isinstance(strategy, PPO):
+                kept = SavedStrategy(strategy, store.directory / "strategy.pt", store.trials, config.lookahead)
+            search(kept, executor, store, config, EarlyStopping(), after_tell=curves.add)
         if isinstance(strategy, PPO):
             strategy.save(store.directory / "controller.pt")
         print(write_report(store.directory, store.trials, config, space, prepared))

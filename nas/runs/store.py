@@ -2,6 +2,7 @@
 
 - `config.yaml`: the settings the run was created with.
 - `inputs.yaml`: what it was computed from and is known only later, such as the fingerprint of its features.
+- `strategy.pt`: what the strategy had learnt some trials ago, if it is PPO; without it, the log is learnt from anew.
 - `trials.jsonl`: one line a trial, in the order of finishing, with a checksum of the rest of its line; a trial that
   `append` returned from is on disk.
 - `run.lock`: held by the process that writes.

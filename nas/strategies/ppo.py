@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Generator, Tensor
@@ -137,6 +137,30 @@ class PPO:
         generator = Generator().manual_seed(stream(self.seed, "minibatches", self.told, epoch))
         for rows in torch.split(torch.randperm(len(reward), generator=generator), self.config.minibatch):
             yield Batch(all_tokens[rows], all_log_prob[rows], advantage[rows])
+
+    def pending_cells(self) -> list[Genotype]:
+        """Asked for and not told, oldest first."""
+        return [self.space.genotype(tuple(tokens[0].tolist())) for tokens, _ in self.pending]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that asking and telling have changed, as tensors and plain values."""
+        return {
+            "controller": self.controller.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "baseline": self.baseline,
+            "counts": (self.asked, self.told),
+            "pending": list(self.pending),
+            "latest": list(self.latest),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become what `state_dict` was taken of; the settings must be the same."""
+        self.controller.load_state_dict(state["controller"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.baseline = state["baseline"]
+        self.asked, self.told = state["counts"]
+        self.pending = deque(state["pending"])
+        self.latest = deque(state["latest"], maxlen=self.config.buffer)
 
     def save(self, path: Path) -> None:
         """Write the controller's parameters, a dictionary of plain tensors, for use elsewhere; a resume needs none."""
