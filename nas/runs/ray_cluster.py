@@ -5,6 +5,8 @@ Import Ray from here: some of its settings count only if they stand in the envir
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nas.runs.errors import RunError
@@ -19,6 +21,7 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 import ray as ray  # noqa: E402
+from ray._private import ray_constants  # noqa: E402
 
 OBJECT_STORE = 100 * 2**20  # bytes; only jobs and results travel, and Ray's default claims a third of the memory
 PROBE_LIMIT = 5.0  # seconds; Ray itself tries an unreachable address for more than a minute
@@ -33,12 +36,27 @@ def connect(address: str, *, cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address == "local":
-            ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
+            with _on_loopback():
+                ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
         else:
             _probe(os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address)
             ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise RunError(_advice(address, error)) from error
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let Ray listen on this machine's loopback alone, as it does on macOS and Windows.
+
+    Ray does what anybody asks for who reaches its ports, and elsewhere it listens on all of a machine's addresses.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def check_room(workers: int, cpus: int, gpus: float) -> None:

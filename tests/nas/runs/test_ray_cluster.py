@@ -46,6 +46,14 @@ def test_workers_that_would_wait_for_ever_are_refused(ray_session, needs, messag
         check_room(*needs)
 
 
+def test_nobody_reaches_a_private_ray_from_another_machine(ray_session):
+    family = {process.pid for process in [psutil.Process(), *psutil.Process().children(recursive=True)]}
+    sockets = [each for each in psutil.net_connections(kind="inet") if each.pid in family]
+    listening = {each.laddr.ip.removeprefix("::ffff:") for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+    assert not ray_session._private.worker.get_dashboard_url()
+
+
 @pytest.mark.parametrize("address", ["nonsense", "host:port", "ray://127.0.0.1:10001", ":6379"])
 def test_an_address_that_is_none_is_refused_by_its_form(address):
     with pytest.raises(RunError, match="written `local`, `auto` or HOST:PORT"):
