@@ -52,4 +52,5 @@ def outcome(trial: Trial) -> str:
     if not trial.ok:
         return f"failed: {trial.error}"
     stopped = " (stopped half-way)" if trial.status == "early_stopped" else ""
-    return f"reward {trial.reward:.4f}{stopped} in {trial.seconds:.0f} s"
+    halves = " with half batches" if trial.batch_parts > 1 else ""
+    return f"reward {trial.reward:.4f}{stopped}{halves} in {trial.seconds:.0f} s"

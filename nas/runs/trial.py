@@ -43,6 +43,8 @@ class Trial:
     seed: int = 0
     epochs: int = 0
     """Epochs trained."""
+    batch_parts: int = 1
+    """Parts that each batch was trained in: 2 if whole ones did not fit the GPU; batch norm then sees the halves."""
     seconds: float = 0.0
     """Wall time of the evaluation."""
     worker: str = ""

@@ -1,8 +1,10 @@
 """Evaluator: trains one head on cached features and scores it. Cells and fixed points take exactly this way."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from torch.nn import functional
 from torch.optim import Adam
 
 from baselines.per_frame import PerFrame
+from cache.datasets.clips import VOID
 from cache.features import FeatureCache
 from cache.rows import Batch, Wanted
 from cache.static.network import load_checkpoint
@@ -30,6 +33,8 @@ from nas.training.memory import training_memory
 from nas.training.metrics import ConfusionMatrix, reward
 from nas.training.rollout import Head, unroll
 from searchspace.cell import DynamicCell, Features
+
+log = logging.getLogger(__name__)
 
 INPUTS: Final = ("layer2", "layer3", "layer4", "dec")
 TIMED: Final = 5  # repetitions of a step that its latency is the median of
@@ -75,25 +80,33 @@ class Evaluator:
         self._channels, self._decoder, self._classifier = network.channels, network.decoder, network.classifier
 
     def __call__(self, job: Job) -> Trial:
-        """Train and score.
+        """Train and score; once more, with each batch in two halves, if the GPU's memory does not suffice.
 
         Raises:
             TooLargeError: training would take more memory than a candidate may.
             NonFiniteError: a loss, a gradient or a logit became infinite or NaN.
             RuntimeError: whatever else PyTorch meets, such as a lack of memory.
         """
-        start = time.perf_counter()
         self._check_memory(job)
+        try:
+            return self._evaluate(job, parts=1)
+        except torch.OutOfMemoryError as error:
+            log.warning("%s; trying again with half batches", error)
+        torch.cuda.empty_cache()  # here, where the error no longer holds what was allocated
+        return self._evaluate(job, parts=2)
+
+    def _evaluate(self, job: Job, parts: int) -> Trial:
+        start = time.perf_counter()
         epochs = self._spec.candidate.epochs
         head = self._build(job)
         optimizer = Adam(head.parameters(), lr=self._spec.candidate.learning_rate)
         trained = epochs if job.halfway is None else epochs // 2
-        loss, matrix = self._train_and_score(head, optimizer, range(trained), job.seed)
+        loss, matrix = self._train_and_score(head, optimizer, range(trained), job.seed, parts)
         halfway_reward = None
         if job.halfway is not None:
             halfway_reward = reward(matrix)
             if job.halfway.keeps_going(halfway_reward):
-                loss, matrix = self._train_and_score(head, optimizer, range(trained, epochs), job.seed)
+                loss, matrix = self._train_and_score(head, optimizer, range(trained, epochs), job.seed, parts)
                 trained = epochs
         return Trial(
             number=job.number,
@@ -107,6 +120,7 @@ class Evaluator:
             latency=self._latency(head),
             seed=job.seed,
             epochs=trained,
+            batch_parts=parts,
             seconds=time.perf_counter() - start,
         )
 
@@ -117,14 +131,17 @@ class Evaluator:
         head.to(self._compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return head
 
-    def _train_and_score(self, head: Head, optimizer: Adam, epochs: range, seed: int) -> tuple[float, ConfusionMatrix]:
+    def _train_and_score(
+        self, head: Head, optimizer: Adam, epochs: range, seed: int, parts: int
+    ) -> tuple[float, ConfusionMatrix]:
         """Run some epochs; return the last one's loss and the matrix over meta-val after it."""
 
         def loss_of(batch: Batch) -> Tensor:
             """Sum over the frames after the first."""
             with self._compute.autocast():
                 logits = unroll(head, self._clip(batch))
-            return torch.stack(list(map(cross_entropy, logits, batch["label8"]))).sum()
+            losses = torch.stack(list(map(cross_entropy, logits, batch["label8"])))
+            return (losses * batch.get("share", 1)).sum()
 
         def batches(epoch: int) -> Iterable[Batch]:
             generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
@@ -134,7 +151,8 @@ class Evaluator:
             return self._rows.batches(wanted(batch, label8=batch[:, 1:]) for batch in shuffled)
 
         head.train()
-        loss = fit(loss_of, batches, [optimizer], epochs=epochs, clip_norm=self._spec.candidate.clip_norm)
+        split = partial(in_parts, count=parts)
+        loss = fit(loss_of, batches, [optimizer], epochs=epochs, clip_norm=self._spec.candidate.clip_norm, split=split)
         return loss, self._score(head)
 
     @torch.no_grad()
@@ -196,6 +214,20 @@ class Evaluator:
 def wanted(windows: Tensor, **labels: Tensor) -> Wanted:
     """All features of some windows (N, T) of positions, and labels by the positions that they are wanted of."""
     return dict.fromkeys(INPUTS, windows) | labels
+
+
+def in_parts(batch: Batch, count: int) -> list[Batch]:
+    """A batch by its windows in parts, with the `share` (T - 1,) of each frame's labelled pixels that a part has.
+
+    Losses that are means over pixels, multiplied by these shares, add up to that of the batch.
+    """
+    if count == 1:
+        return [batch]
+    chunks = zip(*(rows.chunk(count, dim=1) for rows in batch.values()), strict=True)
+    parts = [dict(zip(batch, rows, strict=True)) for rows in chunks]
+    labelled = torch.stack([(part["label8"] != VOID).flatten(1).sum(1) for part in parts])
+    shares = labelled / labelled.sum(0).clamp(min=1)
+    return [part | {"share": share} for part, share in zip(parts, shares, strict=True)]
 
 
 def batched(windows: Sequence[tuple[int, ...]], size: int) -> Iterator[Tensor]:

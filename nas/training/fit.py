@@ -24,6 +24,7 @@ def fit(
     after_epoch: Callable[[int, float], bool] = lambda epoch, loss: True,
     schedulers: Sequence[LRScheduler] = (),
     clip_norm: float = math.inf,
+    split: Callable[[Batch], Iterable[Batch]] = lambda batch: (batch,),
 ) -> float:
     """Minimise `loss_of` over `epochs`, in place.
 
@@ -35,6 +36,8 @@ def fit(
         after_epoch: called with the epoch's number and mean loss; training goes on while it returns True.
         schedulers: advanced after every step.
         clip_norm: gradients of all parameters together are shortened to this Euclidean length.
+        split: makes parts of a batch, whose losses add up to its loss; their gradients are accumulated, and only one
+            part at a time takes memory.
 
     Returns:
         The mean loss of the last epoch run; NaN if there was none.
@@ -47,19 +50,23 @@ def fit(
     for epoch in epochs:
         losses = []
         for batch in batches(epoch):
-            loss = loss_of(batch)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = torch.stack([_backward(loss_of(part)) for part in split(batch)]).sum()
             norm = clip_grad_norm_(parameters, clip_norm)
-            if not torch.isfinite(loss.detach() + norm):
+            if not torch.isfinite(loss + norm):
                 raise NonFiniteError(f"loss {loss.item():g} with gradient norm {norm.item():g} in epoch {epoch}")
             for optimizer in optimizers:
                 optimizer.step()
             for scheduler in schedulers:
                 scheduler.step()
-            losses.append(loss.detach())
+            losses.append(loss)
         mean = torch.stack(losses).mean().item()
         if not after_epoch(epoch, mean):
             break
     return mean
+
+
+def _backward(loss: Tensor) -> Tensor:
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()

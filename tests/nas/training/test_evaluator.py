@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import recall_score
 
+from cache.datasets.clips import VOID
 from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.static.decoder import Decoder
@@ -14,9 +15,12 @@ from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
 from nas.runs.config import CandidateConfig
 from nas.training.compute import Compute
 from nas.training.early_stopping import Halfway
-from nas.training.evaluator import EvaluatorSpec, TooLargeError, batched
+from nas.training.evaluator import EvaluatorSpec, TooLargeError, batched, in_parts
 from nas.training.fit import NonFiniteError
+from nas.training.heads import build_head
 from nas.training.job import Job
+from nas.training.losses import cross_entropy
+from nas.training.rollout import unroll
 from searchspace.genotype import Block, Choice, Genotype
 
 CLASSES = 2
@@ -221,3 +225,47 @@ def test_shorter_windows_train_and_score_beside_longer_ones(spec):
     mixed = replace(spec, train_windows=(*spec.train_windows, (0, 1, 2)), val_windows=(*spec.val_windows, (1, 2, 3)))
     trial = mixed.build()(Job(number=0, genotype=REMEMBERS, seed=1))
     assert trial.reward > 0.8
+
+
+@pytest.mark.parametrize(("lacks", "parts"), [(0, 1), (1, 2)])
+def test_what_does_not_fit_the_gpu_is_trained_with_half_batches_and_says_so(spec, monkeypatch, lacks, parts):
+    widths, short = [], iter(range(lacks))
+
+    def measured(head, clip):
+        widths.append(clip[0]["dec"].shape[0])
+        if next(short, None) is not None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return unroll(head, clip)
+
+    monkeypatch.setattr("nas.training.evaluator.unroll", measured)
+    trial = spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
+    assert trial.batch_parts == parts
+    assert max(widths[lacks:]) == 16 // parts
+    assert trial.reward > 0.8
+
+
+def test_what_fits_the_gpu_neither_way_fails(spec, monkeypatch):
+    def lack(head, clip):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("nas.training.evaluator.unroll", lack)
+    with pytest.raises(torch.OutOfMemoryError):
+        spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
+
+
+def test_gradients_of_two_halves_add_up_to_those_of_the_batch_where_batch_norm_stands_still():
+    head = build_head(REMEMBERS, 64, CLASSES, seed=0).train(False)
+    draw = torch.Generator().manual_seed(0)
+    clip = {name: torch.randn(3, 5, c, h, w, generator=draw) for name, (h, w, c) in SIZES.items()}
+    labels = torch.randint(0, CLASSES, (2, 5, 6, 8), generator=draw)
+    labels[0, :3] = labels[1, 1, :2] = VOID  # the halves have different numbers of labelled pixels
+
+    def gradients(parts):
+        head.zero_grad()
+        for part in in_parts(clip | {"label8": labels}, parts):
+            frames = [{name: part[name][t] for name in SIZES} for t in range(3)]
+            losses = torch.stack(list(map(cross_entropy, unroll(head, frames), part["label8"])))
+            (losses * part.get("share", 1)).sum().backward()
+        return torch.cat([p.grad.flatten() for p in head.parameters() if p.grad is not None])
+
+    assert torch.allclose(gradients(2), gradients(1), rtol=1e-4, atol=1e-6)
