@@ -1,0 +1,104 @@
+"""`nas.search` with candidates that take no time: the drills exercise all that is around a candidate's training.
+
+Run as a script, with the flags of `nas.search`. The environment variable `CANDIDATES` holds JSON with the fields of
+`Candidates`. A reward follows from the cell, so that the policy has something to learn.
+"""
+
+import ctypes
+import json
+import math
+import os
+import random
+import resource
+import signal
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import psutil
+import torch
+
+import nas.reporting.run_report
+import nas.training.preparation
+from nas.runs.command_line import run_command
+from nas.runs.config import SearchConfig
+from nas.runs.trial import Trial
+from nas.search import Arguments, main
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Stands for `EvaluatorSpec`."""
+
+    pause: float = 0.0
+    """Seconds; the wait is random, between 0 and twice of it."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """What happens to the trials of some numbers."""
+
+    def build(self):
+        return self.evaluate
+
+    def evaluate(self, job):
+        time.sleep(random.Random(time.time_ns()).uniform(0, 2 * self.pause))
+        fault = self.faults.get(str(job.number))
+        if fault:
+            FAULTS[fault]()
+        reward = math.nan if fault == "nan reward" else math.sin(int(job.genotype.key, 16)) ** 2
+        metrics = {"loss": math.nan if fault == "nan metric" else 1 - reward}
+        scores = {"reward": reward, "halfway_reward": reward / 2, "metrics": metrics}
+        return Trial(number=job.number, genotype=job.genotype, status="finished", seed=job.seed, epochs=2, **scores)
+
+
+def raise_error():
+    raise RuntimeError("the cell is bad")
+
+
+def hang():
+    while True:
+        pass
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+def leave():
+    os._exit(0)
+
+
+def grow(gibibytes):
+    """Ask for ever more memory, in a process that may have so much beside what it has."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = psutil.Process().memory_info().vms + gibibytes * 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    held = []
+    try:
+        while True:
+            held.append(torch.ones(2**25))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+FAULTS = {
+    "raises": raise_error,
+    "hangs": hang,
+    "killed": die,
+    "segfault": crash,
+    "exits": leave,
+    "limited memory": lambda: grow(1),
+    "all memory": lambda: grow(6),  # what Ray is told to allow ends before
+    "python memory": lambda: bytearray(2**62),
+    "nan reward": lambda: None,
+    "nan metric": lambda: None,
+}
+
+if __name__ == "__main__":
+    candidates = Candidates(**json.loads(os.environ.get("CANDIDATES", "{}")))
+    features = SimpleNamespace(fingerprint="none")
+    nas.training.preparation.prepare = lambda *_: SimpleNamespace(features=features, evaluator=candidates)
+    nas.reporting.run_report.write_report = lambda *_: ""
+    run_command("nas.search", Arguments, SearchConfig, main)
