@@ -3,6 +3,7 @@
 import psutil
 import pytest
 import torch
+from processes import ends_well, log_of, searching
 from ray.cluster_utils import Cluster
 
 pytestmark = pytest.mark.drill
@@ -23,20 +24,15 @@ UNDER_RAY = EVERYWHERE | {
 }
 
 
-@pytest.fixture(scope="module")
-def outcome(log_of):
+def outcome(run):
     """What must be equal where trials failed, whatever it was that made them fail."""
-
-    def outcome(run):
-        trials = [(t["number"], t["genotype"], t["status"], t["reward"], t["repeat_of"]) for t in log_of(run)]
-        weights = torch.load(run / "controller.pt", weights_only=True)
-        return trials, {name: tensor.tolist() for name, tensor in weights.items()}
-
-    return outcome
+    trials = [(t["number"], t["genotype"], t["status"], t["reward"], t["repeat_of"]) for t in log_of(run)]
+    weights = torch.load(run / "controller.pt", weights_only=True)
+    return trials, {name: tensor.tolist() for name, tensor in weights.items()}
 
 
 @pytest.mark.parametrize(("reasons", "flags"), [(EVERYWHERE, ()), (UNDER_RAY, (*RAY, "--timeout", 15))])
-def test_a_fault_fails_its_trial_alone(tmp_path, searching, ends_well, report, log_of, outcome, reasons, flags):
+def test_a_fault_fails_its_trial_alone(tmp_path, tell, reasons, flags):
     faults = {str(3 + 5 * place): fault for place, fault in enumerate(reasons)}
     ends_well(searching(tmp_path / "plain", trials=60, faults=dict.fromkeys(faults, "raises")))
     ends_well(searching(tmp_path / "faults", *flags, trials=60, faults=faults))
@@ -45,12 +41,10 @@ def test_a_fault_fails_its_trial_alone(tmp_path, searching, ends_well, report, l
         assert trials[int(number)]["error"].startswith(reasons[fault]), (fault, trials[int(number)]["error"])
     assert sum(trial["status"] == "failed" and trial["repeat_of"] is None for trial in trials) == len(faults)
     assert outcome(tmp_path / "faults") == outcome(tmp_path / "plain")
-    report("faults " + ("under Ray" if flags else "in process"), len(faults))
+    tell("faults " + ("under Ray" if flags else "in process"), len(faults), 0)
 
 
-def test_a_candidate_without_bounds_is_stopped_before_the_machine_is_full(
-    tmp_path, searching, ends_well, report, log_of, outcome, monkeypatch
-):
+def test_a_candidate_without_bounds_is_stopped_before_the_machine_is_full(tmp_path, tell, monkeypatch):
     memory = psutil.virtual_memory()
     allowed = memory.total - memory.available + 3 * 2**30
     if allowed > 0.9 * memory.total:
@@ -60,10 +54,10 @@ def test_a_candidate_without_bounds_is_stopped_before_the_machine_is_full(
     ends_well(searching(tmp_path / "greedy", *RAY, trials=30, faults={"5": "all memory"}))
     assert log_of(tmp_path / "greedy")[5]["error"].startswith("crash: the worker died; OutOfMemoryError")
     assert outcome(tmp_path / "greedy") == outcome(tmp_path / "plain")
-    report("memory without bound under Ray", 1)
+    tell("memory without bound under Ray", 1, 0)
 
 
-def test_nodes_that_vanish_cost_no_trial(tmp_path, searching, ends_well, report, outcome):
+def test_nodes_that_vanish_cost_no_trial(tmp_path, tell):
     ends_well(searching(tmp_path / "plain", trials=60))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
@@ -80,4 +74,4 @@ def test_nodes_that_vanish_cost_no_trial(tmp_path, searching, ends_well, report,
     finally:
         cluster.shutdown()
     assert outcome(tmp_path / "cluster") == outcome(tmp_path / "plain"), said
-    report("nodes removed", 3)
+    tell("nodes removed", 3, 0)

@@ -1,0 +1,57 @@
+"""Thousands of trials in one run: what grows, how fast, and how long it takes to go on from there."""
+
+import time
+
+import numpy as np
+import psutil
+import pytest
+from processes import searching
+
+pytestmark = pytest.mark.drill
+
+TRIALS, WARM_UP = 2000, 300
+LIMIT = 300.0  # kB a hundred trials: a search of 10,000 takes 30 MB more at its end
+
+
+def growth(samples, place):
+    """Slope of one of the samples over the number of trials, after the first ones, a hundred trials."""
+    late = np.array([sample for sample in samples if sample[0] > WARM_UP], dtype=float)
+    return 100 * np.polyfit(late[:, 0], late[:, place], 1)[0]
+
+
+def workers_of(process):
+    named = [(child, child.name()) for child in process.children(recursive=True)]
+    return [child for child, name in named if name.startswith("ray::")]
+
+
+def measured(process, run):
+    """Trials, kB of memory of the driver and of its two workers together, and bytes of the log, while a search runs."""
+    samples, driver, log = [], psutil.Process(process.pid), run / "trials.jsonl"
+    for line in process.stderr:
+        number = line.split()[0].removeprefix("#") if line.strip() else ""
+        if number.isdecimal() and int(number) % 50 == 0:
+            workers = workers_of(driver)
+            memory = [sum(p.memory_info().rss for p in group) / 1e3 for group in ([driver], workers)]
+            samples.append((int(number), *memory, log.stat().st_size))
+    assert process.wait() == 0
+    return samples
+
+
+def test_two_thousand_trials(tmp_path, tell):
+    samples = measured(searching(tmp_path, "--executor", "ray", "--workers", 2, trials=TRIALS), tmp_path)
+    driver, workers, log = (growth(samples, place) for place in (1, 2, 3))
+    sizes = {number: size for number, _, _, size in samples}
+    start, process = time.monotonic(), searching(tmp_path, trials=TRIALS + 1)
+    while f"#{TRIALS} " not in process.stderr.readline():
+        assert time.monotonic() - start < 60
+    seconds = time.monotonic() - start
+    process.communicate(timeout=60)
+    size = (tmp_path / "strategy.pt").stat().st_size / 1e6
+    tell(
+        *("soak", TRIALS, 0),
+        f"a hundred trials: driver {driver:+.0f} kB, workers {workers:+.0f} kB, log {log / 1e3:.0f} kB; "
+        f"strategy.pt {size:.1f} MB; first new trial {seconds:.1f} s after the start of a resume",
+    )
+    assert max(driver, workers) < LIMIT
+    assert sizes[1900] / sizes[950] == pytest.approx(2, rel=0.1)
+    assert seconds < 15  # 5 on a quiet machine, most of it imports
