@@ -10,10 +10,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def tell(capsys):
-    """Print a line past pytest's capture."""
+    """Print a line past pytest's capture, of a drill that found nothing: one that finds something fails."""
 
-    def line(drill, cases, found, more=""):
+    def line(drill, cases, more=""):
         with capsys.disabled():
-            print(f"\n{drill}: {cases:,} cases, {found} found{more and f'; {more}'}", flush=True)
+            print(f"\n{drill}: {cases:,} cases, 0 found{more and f'; {more}'}", flush=True)
 
     return line
