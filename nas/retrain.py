@@ -123,7 +123,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     import torch  # here and not above, so that --help and a bad flag need not wait for it
 
     from nas.training.compute import resolve
-    from nas.training.static_training import ensure_static
+    from nas.training.static_of_run import static_of_run
     from nas.training.video_training import VideoTraining
 
     compute, machine = resolve(arguments.compute), search.machine
@@ -133,8 +133,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
     dataset = open_dataset(search.data.dataset, machine.data_root)
     checkpoint = arguments.checkpoint or search.static.checkpoint
-    if checkpoint is None:  # its training, and so its place, depends on the device of the search
-        checkpoint = ensure_static(search, dataset, machine.cache, resolve(search.compute))
+    checkpoint = checkpoint or static_of_run(arguments.run, search, dataset, machine.cache)
     return VideoTraining(
         arguments.config,
         dataset,

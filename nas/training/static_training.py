@@ -83,7 +83,7 @@ def _train(
     log.info("static network: %d epochs over %d frames of %dx%d in %s", epochs, len(train), *size, folder)
     training = Pretraining(config.static, train, val, len(dataset.classes), compute, config.seed, encoder)
     try:
-        training.run(folder, facts)
+        training.run(folder, {**facts, "colours": dataset.colours})  # for overlays; no weight depends on them
     except NonFiniteError as error:
         raise RunError(
             f"training the static network diverged ({error}); lower --static.encoder-rate or --static.decoder-rate"

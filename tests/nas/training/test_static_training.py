@@ -14,6 +14,7 @@ from nas.runs.config import DataConfig, PretrainConfig, StaticConfig
 from nas.runs.errors import RunError
 from nas.training import static_training
 from nas.training.compute import Compute
+from nas.training.labelling import load_network
 from nas.training.pretraining import Pretraining
 from nas.training.static_training import ensure_static, training_frames
 
@@ -27,6 +28,7 @@ class Noise:
     """Frames of random labels, 20 to train on in one clip."""
 
     name, classes, size = "noise", ("a", "b"), (32, 32)
+    colours = ((10, 20, 30), (40, 50, 60))
 
     def frames(self, split):
         return tuple(Frame(f"{split}{i}", "clip", i) for i in range(20 if split == "train" else 2))
@@ -60,6 +62,7 @@ def test_a_network_is_trained_once_at_the_working_resolution_and_then_found(tmp_
     assert "1 epochs over 20 frames of 16x16" in caplog.text
     _, meta = load_checkpoint(path, classes=2)
     assert (meta["dataset"], meta["size"], meta["encoder"], meta["epoch"]) == ("noise", [16, 16], None, 1)
+    assert load_network(path)[1]["colours"] == [[10, 20, 30], [40, 50, 60]]
     written = path.stat().st_mtime_ns
     assert ensure_static(CONFIG, Noise(), tmp_path, CPU) == path
     assert path.stat().st_mtime_ns == written
