@@ -24,6 +24,9 @@ class RecipeConfig:
     loss_on: Literal["later", "all", "last"] = "later"
     """Frames of a window whose losses are added: those after the first, as in the paper; end to end also the first, so
     that the static decoder and its classifier keep up with the encoder; or the last alone."""
+    label_every: int = 1
+    """Learn from the label of every so many frames of a recording, as if the others had none; to see what fewer labels
+    cost, and what a temporal loss gives back."""
     head_optimizer: Literal["adam", "sgd"] = "adam"
     """Of the cell and its classifier. SGD has momentum 0.9."""
     head_rates: tuple[float, float] = (8e-3, 4e-3)
@@ -52,6 +55,7 @@ class RecipeConfig:
         require(self.head_epochs + self.epochs >= 1, "head-epochs and epochs must not both be 0", self.epochs)
         require(self.batch >= 1, "batch must be at least 1", self.batch)
         require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
+        require(self.label_every >= 1, "label-every must be at least 1", self.label_every)
         require(min(self.head_rates) > 0, "head-rates must be positive", self.head_rates)
         require(min(self.static_rate, self.weight_decay) >= 0, "rates and decay must not be negative", self)
         require(self.clip_norm > 0, "clip-norm must be positive", self.clip_norm)

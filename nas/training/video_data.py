@@ -1,13 +1,14 @@
 """VideoData: what video networks learn from and are scored on."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from cache.datasets.clips import Dataset, windows
+from cache.datasets.clips import Dataset, Frame, runs, windows
 from cache.errors import DataError
 from cache.flow import FlowCache, ensure_flows
 from nas.training.augmentation import NOWHERE
@@ -33,7 +34,12 @@ class VideoData:
 
     @classmethod
     def of(
-        cls, dataset: Dataset, size: tuple[int, int], length: int, flow_directory: Path | None = None
+        cls,
+        dataset: Dataset,
+        size: tuple[int, int],
+        length: int,
+        flow_directory: Path | None = None,
+        label_every: int = 1,
     ) -> "VideoData":
         """The whole training list in windows of `length` frames, and the validation list in recordings.
 
@@ -42,12 +48,13 @@ class VideoData:
             size: working height and width.
             length: frames in a window, where a recording has as many.
             flow_directory: for the optical flow of the training list; None does without.
+            label_every: of so many training frames, one counts as labelled; see `thinned`.
 
         Raises:
             DataError: a list is absent or has no two consecutive frames of which the second is labelled; or flow is
                 asked for and no two training frames are near enough.
         """
-        train, val = dataset.frames("train"), dataset.frames("val")
+        train, val = thinned(dataset.frames("train"), label_every), dataset.frames("val")
         found, scored = windows(train, length), recordings(val)
         for name, fits in (("training", found), ("validation", any(len(recording) > 1 for recording in scored))):
             if not fits:
@@ -76,3 +83,12 @@ class VideoData:
         nowhere = torch.full((2, *self.train.size), NOWHERE, device=device)
         count, frames = positions.shape
         return torch.stack([found.get(pair, nowhere) for pair in pairs]).view(frames - 1, count, *nowhere.shape)
+
+
+def thinned(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
+    """The same frames, of which those at every `every`-th place of their recording alone may be labelled."""
+    places = (place for run in runs(frames) for place in range(1, len(run) + 1))
+    return tuple(
+        replace(frame, labelled=frame.labelled and place % every == 0)
+        for frame, place in zip(frames, places, strict=True)
+    )

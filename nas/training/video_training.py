@@ -27,7 +27,7 @@ from nas.training.losses import class_weights
 from nas.training.pretraining import class_counts
 from nas.training.retraining import Retraining
 from nas.training.saved_training import is_unfinished
-from nas.training.video_data import VideoData
+from nas.training.video_data import VideoData, thinned
 from nas.training.video_network import VideoNetwork, load_video_network
 from searchspace.genotype import Genotype
 
@@ -67,10 +67,11 @@ class VideoTraining:
         static, _ = self._static()
         teacher = self._etc.distill_from
         self._teacher = None if teacher is None else load_for(teacher, len(dataset.classes))[0]
-        self._data = VideoData.of(dataset, size, window, cache_dir if self._etc.temporal_loss else None)
+        flows = cache_dir if self._etc.temporal_loss else None
+        self._data = VideoData.of(dataset, size, window, flows, self._recipe.label_every)
         self._weights = None
         if self._recipe.class_weights:
-            labelled = LabelledFrames(dataset, dataset.frames("train"), size)
+            labelled = LabelledFrames(dataset, thinned(dataset.frames("train"), self._recipe.label_every), size)
             self._weights = class_weights(class_counts(labelled, len(dataset.classes)))
         self._settings = plain(
             {

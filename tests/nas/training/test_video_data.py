@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cache.datasets import shapes
+from cache.datasets.clips import VOID
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from nas.training.augmentation import NOWHERE
@@ -55,6 +56,15 @@ def test_the_whole_training_list_is_cut_into_windows_and_the_validation_list_str
 def test_a_list_without_a_labelled_second_frame_is_refused():
     with pytest.raises(DataError, match="the training list of shapes has no two consecutive frames"):
         VideoData.of(Sparse(labelled=(0,)), SIZE, 3)
+
+
+def test_fewer_labels_are_those_at_every_so_many_places_of_a_recording():
+    data = VideoData.of(Shapes(), SIZE, 5, label_every=5)
+    assert data.windows == ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9), (10, 11, 12, 13, 14), (15, 16, 17, 18, 19))
+    all_labels = VideoData.of(Shapes(), SIZE, 5).read(torch.tensor(data.windows), CPU).labels
+    labels = data.read(torch.tensor(data.windows), CPU).labels
+    assert (labels[:4] == VOID).all()
+    assert torch.equal(labels[4], all_labels[4])
 
 
 def test_flows_go_from_each_frame_to_the_one_before_and_nowhere_between_recordings(tmp_path):
