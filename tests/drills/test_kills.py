@@ -55,7 +55,7 @@ def test_in_process(tmp_path, tell, whole, sent, times):
         check_shot(tmp_path, code, said, sent, reported)
     ends_well(searching(tmp_path, trials=TRIALS))
     check_same(tmp_path, whole)
-    tell(f"search in process, {sent.name}", times, 0)
+    tell(f"search in process, {sent.name}", times)
 
 
 @pytest.mark.parametrize(("sent", "times"), [(signal.SIGKILL, 10), (signal.SIGTERM, 2), (signal.SIGINT, 2)])
@@ -70,7 +70,7 @@ def test_under_ray(tmp_path, tell, whole, sent, times):
     ends_well(searching(tmp_path, *RAY, trials=TRIALS, pause=0.02))
     check_same(tmp_path, whole)
     assert not psutil.wait_procs(workers, timeout=60)[1]
-    tell(f"search under Ray, {sent.name}", times, 0)
+    tell(f"search under Ray, {sent.name}", times)
 
 
 def test_with_candidates_that_are_trained(tmp_path, tell):
@@ -92,4 +92,4 @@ def test_with_candidates_that_are_trained(tmp_path, tell):
     assert len(log_of(tmp_path / "shot")) == 9
     assert log_of(tmp_path / "shot") == log_of(tmp_path / "whole"), said
     assert not list(tmp_path.rglob(".*.h5.*.tmp"))
-    tell("search with training, SIGKILL", 8, 0)
+    tell("search with training, SIGKILL", 8)

@@ -49,7 +49,8 @@ def test_two_thousand_trials(tmp_path, tell):
     process.communicate(timeout=60)
     size = (tmp_path / "strategy.pt").stat().st_size / 1e6
     tell(
-        *("soak", TRIALS, 0),
+        "soak",
+        TRIALS,
         f"a hundred trials: driver {driver:+.0f} kB, workers {workers:+.0f} kB, log {log / 1e3:.0f} kB; "
         f"strategy.pt {size:.1f} MB; first new trial {seconds:.1f} s after the start of a resume",
     )

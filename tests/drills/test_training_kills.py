@@ -62,7 +62,7 @@ def test_while_features_are_made(tmp_path, tell, checkpoint):
     assert ours.name == theirs.name
     assert ours.read_bytes() == theirs.read_bytes()
     assert not left_over(tmp_path / "shot")
-    tell("features, SIGKILL", TIMES, 0)
+    tell("features, SIGKILL", TIMES)
 
 
 def test_while_the_static_network_is_trained(tmp_path, tell):
@@ -79,7 +79,7 @@ def test_while_the_static_network_is_trained(tmp_path, tell):
     assert same(weights_in(tmp_path / "shot"), weights_in(tmp_path / "whole"))
     assert len(list((tmp_path / "shot").rglob("*.pt"))) == 1
     assert not left_over(tmp_path / "shot")
-    tell("static training, SIGKILL", TIMES, 0)
+    tell("static training, SIGKILL", TIMES)
 
 
 def test_while_cells_are_retrained(tmp_path, tell, checkpoint):
@@ -102,4 +102,4 @@ def test_while_cells_are_retrained(tmp_path, tell, checkpoint):
     assert same(weights_in(tmp_path / "shot"), weights_in(tmp_path / "whole"))
     assert len(list((tmp_path / "shot").rglob("*.pt"))) == 4
     assert not left_over(tmp_path / "shot")
-    tell("retraining, SIGKILL", TIMES, 0)
+    tell("retraining, SIGKILL", TIMES)

@@ -41,7 +41,7 @@ def test_a_fault_fails_its_trial_alone(tmp_path, tell, reasons, flags):
         assert trials[int(number)]["error"].startswith(reasons[fault]), (fault, trials[int(number)]["error"])
     assert sum(trial["status"] == "failed" and trial["repeat_of"] is None for trial in trials) == len(faults)
     assert outcome(tmp_path / "faults") == outcome(tmp_path / "plain")
-    tell("faults " + ("under Ray" if flags else "in process"), len(faults), 0)
+    tell("faults " + ("under Ray" if flags else "in process"), len(faults))
 
 
 def test_a_candidate_without_bounds_is_stopped_before_the_machine_is_full(tmp_path, tell, monkeypatch):
@@ -54,7 +54,7 @@ def test_a_candidate_without_bounds_is_stopped_before_the_machine_is_full(tmp_pa
     ends_well(searching(tmp_path / "greedy", *RAY, trials=30, faults={"5": "all memory"}))
     assert log_of(tmp_path / "greedy")[5]["error"].startswith("crash: the worker died; OutOfMemoryError")
     assert outcome(tmp_path / "greedy") == outcome(tmp_path / "plain")
-    tell("memory without bound under Ray", 1, 0)
+    tell("memory without bound under Ray", 1)
 
 
 def test_nodes_that_vanish_cost_no_trial(tmp_path, tell):
@@ -74,4 +74,4 @@ def test_nodes_that_vanish_cost_no_trial(tmp_path, tell):
     finally:
         cluster.shutdown()
     assert outcome(tmp_path / "cluster") == outcome(tmp_path / "plain"), said
-    tell("nodes removed", 3, 0)
+    tell("nodes removed", 3)
