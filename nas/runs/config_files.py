@@ -4,6 +4,7 @@ What this program writes begins with a line that holds a checksum of the rest. A
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -83,11 +84,18 @@ def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C
     known = {field.name for field in dataclasses.fields(config)}
     elsewhere = {field.name for other in (SearchConfig, RetrainConfig) for field in dataclasses.fields(other)} - known
     settings = {key: value for key, value in settings.items() if key not in elsewhere}
-    hooks: dict[Any, Any] = {float: float, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
+    hooks: dict[Any, Any] = {float: _finite, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
     try:
         return dacite.from_dict(config, settings, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
-    except (dacite.DaciteError, TypeError, ValueError) as error:
+    except (dacite.DaciteError, TypeError, ValueError, ArithmeticError) as error:
         raise RunError(f"{source}: {error}") from error
+
+
+def _finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"settings are finite numbers, but one is {number}")
+    return number
 
 
 def to_mapping(config: PretrainConfig) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What drills share: their helpers can be imported, and each says in one line what it did."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,11 @@ def tell(capsys):
             print(f"\n{drill}: {cases:,} cases, 0 found{more and f'; {more}'}", flush=True)
 
     return line
+
+
+@pytest.fixture
+def folder():
+    """An empty folder, in memory where there is such a place: drills write tens of thousands of files."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as path:
+        yield Path(path)
