@@ -63,6 +63,7 @@ def map_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, str], dict
         pages = _map(file)
         if verify and pages[:_SEAL] != _seal(len(pages), _digest(pages)):
             raise CacheMismatch("its checksum is wrong; some of its bytes have changed since it was written")
+        pages.madvise(mmap.MADV_DONTNEED)  # so that who streams the file does not hold all that was checked
         attributes, places = array_places(file)
     arrays: dict[str, Array] = {
         name: np.ndarray(shape, dtype, buffer=pages, offset=offset) for name, (shape, dtype, offset) in places.items()

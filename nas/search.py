@@ -55,9 +55,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Do every stage, and leave a report in the run's directory."""
-    # These load torch and matplotlib, for which --help and a bad flag need not wait.
+    # These load torch, for which --help and a bad flag need not wait.
     from baselines.fixed_points import FIXED_POINTS
-    from nas.reporting.run_report import write_report
     from nas.runs.events import Curves
     from nas.strategies.catalog import make_strategy
     from nas.strategies.ppo import PPO
@@ -84,6 +83,8 @@ def main(arguments: Arguments) -> None:
             search(kept, executor, store, config, EarlyStopping(), after_tell=curves.add)
         if isinstance(strategy, PPO):
             strategy.save(store.directory / "controller.pt")
+        from nas.reporting.run_report import write_report  # loads matplotlib, for which no candidate need wait
+
         print(write_report(store.directory, store.trials, config, space, prepared))
 
 

@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -45,6 +46,21 @@ def test_what_is_written_is_read(original):
     for name, array in arrays.items():
         assert array.dtype == WHOLE[name].dtype
         np.testing.assert_array_equal(array, WHOLE[name])
+
+
+def mapped_megabytes():
+    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssFile"].split()[0]) / 1024
+
+
+def test_a_file_that_was_checked_is_not_held_in_memory_until_it_is_used(tmp_path):
+    arrays = {"dec": np.ones((COUNT, 2**22), np.uint8)}
+    write_arrays(tmp_path / "large.h5", {}, COUNT, records(arrays=arrays))
+    before = mapped_megabytes()
+    _, arrays = map_arrays(tmp_path / "large.h5")
+    assert mapped_megabytes() < before + 4
+    assert arrays["dec"].sum() == COUNT * 2**22
+    assert mapped_megabytes() > before + 20
 
 
 def test_other_tools_read_the_file_as_hdf5(original):
