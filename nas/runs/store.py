@@ -52,6 +52,8 @@ class RunStore:
                 crash left unfinished is not damage: it is cut), or the directory cannot be used.
         """
         with _locked(directory):
+            for stale in directory.glob(".*.pt.*.tmp"):  # megabytes that a killed process left; only we write such
+                stale.unlink()
             if (directory / CONFIG_FILE).exists():
                 _compare(directory, read_config(directory), plain(identity))
             elif (directory / TRIALS).exists():

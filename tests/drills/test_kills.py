@@ -34,6 +34,7 @@ def check_same(run, whole):
     trials, ours, theirs = log_of(run), weights_of(run), weights_of(whole)
     assert [trial["number"] for trial in trials] == list(range(TRIALS))
     assert trials == log_of(whole)
+    assert not list(run.glob(".*.pt.*.tmp"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs | ours)
 
 

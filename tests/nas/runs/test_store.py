@@ -261,6 +261,14 @@ def test_a_second_writer_is_refused_while_the_first_lives_and_readers_are_not(tm
         assert len(store.trials) >= 1
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    for name in (".strategy.pt.123.tmp", ".controller.pt.9.tmp", "strategy.pt", ".report.md.5.tmp"):
+        (tmp_path / name).touch()
+    with opened(tmp_path):
+        assert {".report.md.5.tmp", "strategy.pt"} <= {path.name for path in tmp_path.iterdir()}  # of other commands
+        assert not list(tmp_path.glob(".*.pt.*.tmp"))
+
+
 def test_after_kill_9_every_acknowledged_trial_is_there_once(tmp_path):
     acknowledged = 0
     for _ in range(3):
