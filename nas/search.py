@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from tyro.conf import arg
 
 from nas.reporting.progress import Progress, outcome
-from nas.runs.command_line import end_on_sigterm, log_to, run_command
+from nas.runs.command_line import log_to, run_command
 from nas.runs.config import ComputeConfig, SearchConfig, require
 from nas.runs.config_files import identity, to_mapping
 from nas.runs.errors import RunError
@@ -74,7 +74,6 @@ def main(arguments: Arguments) -> None:
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
-            end_on_sigterm()  # again: starting Ray takes the signal
             evaluate_fixed_points(executor, store, fixed_points, config)
             strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
             kept: Strategy = strategy

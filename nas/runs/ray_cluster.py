@@ -4,6 +4,7 @@ Import Ray from here: some of its settings count only if they stand in the envir
 """
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,13 +37,26 @@ def connect(address: str, *, cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address == "local":
-            with _on_loopback():
+            with _on_loopback(), _sigterm_kept():
                 ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
         else:
             _probe(os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address)
-            ray.init(address, **quiet)
+            with _sigterm_kept():
+                ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise RunError(_advice(address, error)) from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Keep this process's answer to SIGTERM: Ray sets its own, which exits without a word, when it starts."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as ended:
+        raise KeyboardInterrupt from ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

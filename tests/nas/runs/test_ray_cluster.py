@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -147,3 +148,15 @@ def test_a_running_cluster_is_joined_only_where_it_is_asked_for(running_head, ra
     assert join(running_head, ray_folder, RAY_AUTH_MODE="token") == "True"
     without_token = join(running_head, ray_folder)
     assert without_token == "True" or "set RAY_AUTH_MODE=token" in without_token
+
+
+def test_sigterm_while_ray_starts_is_heard_as_ctrl_c_and_afterwards_as_before(monkeypatch):
+    def start(*words, **settings):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", start)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        connect("local", cpus=1)
+    assert signal.getsignal(signal.SIGTERM) == before
