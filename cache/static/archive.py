@@ -4,6 +4,7 @@ import os
 import zipfile
 from typing import BinaryIO, Final
 
+_FOLDER: Final = 0x10  # by which PyTorch leaves a part unread, and takes whatever its memory held before
 _START: Final = b"PK\3\4"  # by which PyTorch tells an archive from its older format
 
 
@@ -20,6 +21,8 @@ def check_archive(file: BinaryIO) -> None:
             parts = archive.infolist()
             if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > size:
                 raise zipfile.BadZipFile("it holds more than its size")
+            if any(part.external_attr & _FOLDER for part in parts):
+                raise zipfile.BadZipFile("a part of it is marked as a folder")
             if (damaged := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
     file.seek(0)

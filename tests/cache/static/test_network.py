@@ -151,6 +151,17 @@ def test_a_flipped_byte_of_a_weight_is_noticed(tmp_path):
         load_tensors(path)
 
 
+def test_a_tensor_that_pytorch_would_not_read_is_no_tensor(tmp_path):
+    """A part that is marked as a folder, by one bit, it leaves as its memory was."""
+    path = tmp_path / "a.pt"
+    save_tensors(path, {"a": torch.arange(16.0)})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"archive/data/0") - 8] ^= 0x10  # in the central directory: external attributes
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="a part of it is marked as a folder"):
+        load_tensors(path)
+
+
 def test_a_small_file_that_would_unpack_to_a_large_one_is_refused_unread(tmp_path):
     path = tmp_path / "a.pt"
     save_tensors(path, {"a": torch.zeros(1_000_000)})
