@@ -12,7 +12,9 @@ from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
 from nas.runs.command_line import run_command
 from nas.runs.config import ComputeConfig, MachineConfig
+from nas.runs.config_files import CONFIG_FILE
 from nas.runs.errors import RunError
+from nas.runs.store import read_trials
 
 if TYPE_CHECKING:
     from nas.training.evaluation_data import EvaluationData
@@ -36,7 +38,8 @@ class Arguments:
     split: Split = "val"
     """Which of its lists."""
     output: Path | None = None
-    """Folder for report, tables and pictures; by default runs/evaluation-<dataset>-<split>."""
+    """Folder for report, tables and pictures. By default evaluation/<dataset>-<split> in the run that networks are of,
+    whose report.html then shows them; of several runs or none, runs/evaluation-<dataset>-<split>."""
     size: tuple[int, int] | None = None
     """Working height and width; by default that of the networks' training."""
     window: int = 0
@@ -53,11 +56,6 @@ class Arguments:
     """Folder for optical flow; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
     compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
 
-    @property
-    def folder(self) -> Path:
-        """`output`, or the folder that stands in for it."""
-        return self.output or Path("runs") / f"evaluation-{self.dataset}-{self.split}"
-
     def __post_init__(self) -> None:
         if not self.checkpoints:
             raise RunError("name at least one checkpoint or run with --checkpoints")
@@ -73,7 +71,9 @@ def main(arguments: Arguments) -> None:
     """Evaluate network after network, leaving a report of those that are done, and print the table."""
     import torch  # this and what follows, for which --help and a bad flag need not wait
 
+    from nas.reporting.evaluation_html import FOLDER
     from nas.reporting.evaluation_report import EvaluationReport, facts
+    from nas.reporting.html_report import drawn, write_html
     from nas.training.checkpoints import checkpoints, load_for
     from nas.training.compute import resolve
     from nas.training.evaluation import evaluate
@@ -82,10 +82,12 @@ def main(arguments: Arguments) -> None:
     compute = resolve(arguments.compute)
     if arguments.compute.threads:
         torch.set_num_threads(arguments.compute.threads)
-    networks = checkpoints(arguments.checkpoints)
+    networks = per_frame_first(checkpoints(arguments.checkpoints))
+    run, where = run_of(arguments.checkpoints), f"{arguments.dataset}-{arguments.split}"
+    folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")
     data = evaluation_data(arguments, networks)
     timing = Timing(arguments.latency_size or data.size, arguments.latency_clip, arguments.latency_repeats)
-    report = EvaluationReport(arguments.folder, data, facts(data, networks, timing, compute), arguments.panels)
+    report = EvaluationReport(folder, data, facts(data, networks, timing, compute), arguments.panels)
     for number, (name, paths) in enumerate(networks.items(), start=1):
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
         seeds = []
@@ -95,7 +97,28 @@ def main(arguments: Arguments) -> None:
         report.add(name, seeds, counted(network, timing.size) | measured(network, timing, compute))
     report.write_pictures()
     print(report.summary)
-    print(arguments.folder / "report.md")
+    print(folder / "report.md")
+    if run:
+        print(write_html(run, read_trials(run), drawn(run)))
+
+
+def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
+    """The per-frame networks, and then the others, which are to be compared with them. Raises DataError."""
+    from baselines.per_frame import PerFrame
+    from nas.training.labelling import load_network
+
+    def is_other(named: tuple[str, Sequence[Path]]) -> bool:
+        network, _ = load_network(named[1][0])
+        return not isinstance(network.head, PerFrame)
+
+    return dict(sorted(networks.items(), key=is_other))
+
+
+def run_of(checkpoints: Sequence[Path]) -> Path | None:
+    """The directory of the one run that has all or some of `checkpoints`; None if there is none, or several."""
+    above = {folder for path in checkpoints for folder in (path.absolute(), *path.absolute().parents)}
+    runs = [folder for folder in above if (folder / CONFIG_FILE).is_file()]
+    return runs[0] if len(runs) == 1 else None
 
 
 def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]) -> "EvaluationData":

@@ -1,4 +1,4 @@
-"""Pictures of evaluated networks: IoU of each class, and what they make of some frames."""
+"""Pictures of evaluated networks: accuracy against latency, IoU of each class, and what they make of some frames."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -9,11 +9,46 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from nas.reporting.evaluation_tables import Row
-from nas.reporting.figures import LINES
+from nas.reporting.evaluation_tables import Row, spread
+from nas.reporting.figures import BLACK, LINES, MARKERS, finish
+from nas.reporting.sampling import front
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "--", "oo", "++")
+
+
+def accuracy(rows: Sequence[Row]) -> Figure:
+    """MIoU against latency, of the networks that have both; colours as in `class_bars`.
+
+    Latency is the ratio to the per-frame network, which was timed in turns with each: milliseconds of networks that
+    were timed one after the other also tell how busy the machine was.
+    """
+    points = {
+        number: (row.cost["ratio"], *(100 * each for each in spread([seed["miou"] for seed in row.scores])))
+        for number, row in enumerate(rows)
+        if is_placed(row)
+    }
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    best = front(points.values(), lambda point: point[0], lambda point: point[1])
+    times, scores, _ = zip(*best, strict=True)
+    axes.plot(times, scores, color=BLACK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=2)
+    for number, (x, y, deviation) in points.items():
+        style = {"color": LINES[number % len(LINES)], "marker": MARKERS[(number + number // len(LINES)) % len(MARKERS)]}
+        whisker = None if np.isnan(deviation) else deviation
+        label = rows[number].caption
+        axes.errorbar(x, y, whisker, **style, ms=9, mec="white", capsize=3, linestyle="none", label=label, zorder=3)  # type: ignore[arg-type]
+    finish(axes, "mean latency / that of the per-frame network", "mIoU (%)", "Accuracy against latency")
+    axes.grid(axis="x", linewidth=0.4, alpha=0.5)
+    axes.set_xlim(left=0)
+    axes.margins(y=0.12)
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+def is_placed(row: Row) -> bool:
+    """Whether a network has a place in `accuracy`."""
+    return "ratio" in row.cost and all("miou" in seed for seed in row.scores)
 
 
 def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
@@ -27,7 +62,7 @@ def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
         style = {"color": LINES[number % len(LINES)], "hatch": HATCHES[number // len(LINES) % len(HATCHES)]}
         whiskers = seeds.std(0, ddof=1) if len(seeds) > 1 else None
         left = x + width * (number - (len(rows) - 1) / 2)
-        axes.bar(left, seeds.mean(0), width, yerr=whiskers, label=row.name, edgecolor="white", **style)  # type: ignore[arg-type]
+        axes.bar(left, seeds.mean(0), width, yerr=whiskers, label=row.caption, edgecolor="white", **style)  # type: ignore[arg-type]
     axes.set_xticks(x, [names[place] for place in places], rotation=30, ha="right")
     axes.set(ylabel="IoU (%)", ylim=(0, 100))
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
@@ -52,7 +87,7 @@ def panels(
     figure = Figure(figsize=(3.2 * count + 0.4, 3.2 * height / width * len(rows) + 0.7), layout="constrained")
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (title, pictures) in zip(grid, rows.items(), strict=True):
-        line[0].set_ylabel(title)
+        line[0].set_ylabel(title, fontsize=13)
         for axes, picture in zip(line, pictures, strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
@@ -61,7 +96,8 @@ def panels(
     patches = [
         Patch(color=to_hex((red / 255, green / 255, blue / 255)), label=name) for name, (red, green, blue) in legend
     ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 3 * count), frameon=False)
+    columns = min(len(patches), 2 * count)
+    figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=13)
     return figure
 
 

@@ -1,6 +1,7 @@
-"""What `nas.evaluate` leaves in its folder: `report.md`, the numbers as CSV, and the pictures."""
+"""What `nas.evaluate` leaves in its folder: `report.md`, the numbers as JSON and CSV, and the pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from cache.images import resize_image
 from nas.reporting import evaluation_figures as figures
 from nas.reporting import evaluation_tables as tables
 from nas.reporting.evaluation_figures import Picture, coloured
+from nas.reporting.evaluation_record import Evaluated
 from nas.reporting.evaluation_tables import Row
 from nas.reporting.figures import save
 from nas.training.compute import Compute
@@ -31,24 +33,20 @@ class EvaluationReport:
             facts: what a reader has to know to judge or repeat the numbers.
             panels: frames to show.
         """
-        self._folder, self._data, self._facts = folder, data, facts
+        self._folder, self._data = folder, data
         self.shown = data.examples(panels)
         """Positions of the frames to show."""
-        self._networks: list[Row] = []
-        self._labels = Row("labels", [labels_consistency(data)], [], {})
+        labels, title = labels_consistency(data), f"Networks on the {data.split} list of {data.dataset.name}"
+        self._found = Evaluated(title, facts, data.classes, (), (), Row("labels", [labels], [], {}) if labels else None)
         self._predictions: dict[str, Mapping[int, ClassMap]] = {}
 
     @property
     def summary(self) -> str:
         """The table of scores and costs so far."""
-        return tables.summary(self._rows)
-
-    @property
-    def _rows(self) -> list[Row]:
-        return [*self._networks, self._labels] if self._labels.scores[0] else self._networks
+        return tables.summary(self._found.rows)
 
     def add(self, name: str, seeds: Sequence[Evaluation], cost: Mapping[str, float]) -> None:
-        """Add a network and write `report.md`, `networks.csv` and `classes.csv`.
+        """Add a network and write `evaluation.json`, `report.md`, `networks.csv` and `classes.csv`.
 
         Args:
             name: of the network.
@@ -58,30 +56,22 @@ class EvaluationReport:
         Raises:
             OSError: the folder cannot be written or the disk is full; the files that were there stay.
         """
-        self._networks.append(Row(name, [each.scores() for each in seeds], [each.class_iou() for each in seeds], cost))
+        row = Row(name, [each.scores() for each in seeds], [each.class_iou() for each in seeds], cost)
+        self._found = replace(self._found, networks=(*self._found.networks, row), shares=seeds[0].class_shares())
         self._predictions[name] = seeds[0].shown
-        by_class = self._networks, self._data.dataset.classes, seeds[0].class_shares()
-        write_text(self._folder / "report.md", self._text(tables.classes(*by_class)))
-        write_text(self._folder / "networks.csv", tables.numbers_csv(self._rows))
+        self._found.save(self._folder)
+        write_text(self._folder / "report.md", _text(self._found))
+        write_text(self._folder / "networks.csv", tables.numbers_csv(self._found.rows))
+        by_class = self._found.networks, self._found.classes, self._found.shares
         write_text(self._folder / "classes.csv", tables.classes_csv(*by_class))
 
     def write_pictures(self) -> None:
-        """Write `classes` and `panels`, each as PNG and SVG. Raises OSError as `add`."""
-        dataset = self._data.dataset
-        save(figures.class_bars(self._networks, dataset.classes), self._folder / "classes")
+        """Write `accuracy`, `classes` and `panels`, each as PNG and SVG. Raises OSError as `add`."""
+        dataset, networks = self._data.dataset, self._found.networks
+        if any(map(figures.is_placed, networks)):
+            save(figures.accuracy(networks), self._folder / "accuracy")
+        save(figures.class_bars(networks, dataset.classes), self._folder / "classes")
         save(figures.panels(self._pictures(), dataset.classes, dataset.colours), self._folder / "panels")
-
-    def _text(self, classes: str) -> str:
-        sections = [
-            f"# Networks on the {self._data.split} list of {self._data.dataset.name}",
-            "\n".join(f"- **{name}**: {fact}" for name, fact in self._facts.items()),
-            *("## Scores and costs", self.summary),
-            *("## Ways of scoring", tables.protocols(self._rows)),
-            *("## Latency, with the 10th and 90th percentile", tables.latencies(self._networks)),
-            *("## IoU of each class, %", classes, "![IoU of each class](classes.png)"),
-            *("## Frames", "![Frames, labels and predictions](panels.png)"),
-        ]
-        return "\n\n".join(sections) + "\n"
 
     def _pictures(self) -> dict[str, list[Picture]]:
         """The frames that are shown, their labels and what each network makes of them."""
@@ -92,6 +82,22 @@ class EvaluationReport:
         maps |= {name: [shown[place] for place in self.shown] for name, shown in self._predictions.items()}
         images = [resize_image(dataset.image(frame), size) for frame in frames]
         return {"frame": images} | {name: [coloured(each, dataset.colours) for each in m] for name, m in maps.items()}
+
+
+def _text(found: Evaluated) -> str:
+    """The text of `report.md`."""
+    by_class, bars = (found.networks, found.classes, found.shares), "![IoU of each class](classes.png)"
+    sections = [
+        f"# {found.title}",
+        "\n".join(f"- **{name}**: {fact}" for name, fact in found.facts.items()),
+        *("## Scores and costs", tables.summary(found.rows)),
+        "![mIoU against mean latency](accuracy.png)" if any(map(figures.is_placed, found.networks)) else "",
+        *("## Ways of scoring", tables.protocols(found.rows)),
+        *("## Latency, with the 10th and 90th percentile", tables.latencies(found.networks)),
+        *("## IoU of each class, %", tables.classes(*by_class), bars),
+        *("## Frames", "![Frames, labels and predictions](panels.png)"),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def facts(

@@ -56,36 +56,41 @@ class Row:
     cost: Numbers
     """The same for all seeds."""
 
+    @property
+    def caption(self) -> str:
+        """The name with the number of seeds."""
+        return f"{self.name} ({len(self.iou)} {'seed' if len(self.iou) == 1 else 'seeds'})"
+
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation; the latter is NaN for a single value."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def summary(rows: Sequence[Row]) -> str:
-    """Scores and costs, a line a network."""
-    return _table(rows, [*SCORES, *COSTS])
+def summary(rows: Sequence[Row], form: str = "github") -> str:
+    """Scores and costs, a line a network. `form`, here and below, is tabulate's name of the format."""
+    return _table(rows, [*SCORES, *COSTS], form)
 
 
-def protocols(rows: Sequence[Row]) -> str:
+def protocols(rows: Sequence[Row], form: str = "github") -> str:
     """The ways of scoring side by side, a line a network."""
-    return _table(rows, PROTOCOLS)
+    return _table(rows, PROTOCOLS, form)
 
 
-def latencies(rows: Sequence[Row]) -> str:
+def latencies(rows: Sequence[Row], form: str = "github") -> str:
     """Median milliseconds of each kind of frame, with the 10th and 90th percentile, a line a network that was timed."""
     lines = [[row.name, *(_range(row.cost, kind) for _, kind in KINDS)] for row in rows if "mean" in row.cost]
-    return _aligned(("network", *(heading for heading, _ in KINDS)), lines) if lines else "Not measured."
+    return _aligned(("network", *(heading for heading, _ in KINDS)), lines, form) if lines else "Not measured."
 
 
-def classes(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float]) -> str:
+def classes(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float], form: str = "github") -> str:
     """IoU in percent, a line a class and a column a network, with the class's share of the labelled pixels."""
     headers = ("class", "pixels %", *(row.name for row in rows))
     lines = [
         [name, f"{100 * share:.2f}", *(_shown([iou[place] for iou in row.iou], 100, 2) for row in rows)]
         for place, (name, share) in enumerate(zip(names, shares, strict=True))
     ]
-    return _aligned(headers, lines)
+    return _aligned(headers, lines, form)
 
 
 def numbers_csv(rows: Sequence[Row]) -> str:
@@ -111,12 +116,12 @@ def classes_csv(rows: Sequence[Row], names: Sequence[str], shares: Sequence[floa
     return _csv([["network", "seed", "class", "share_of_pixels", "iou"], *lines])
 
 
-def _table(rows: Sequence[Row], columns: Columns) -> str:
+def _table(rows: Sequence[Row], columns: Columns, form: str) -> str:
     """A line a row, with the mean over its seeds and their spread; without the columns that nothing is known for."""
     known = _union(numbers for row in rows for numbers in (*row.scores, row.cost))
     columns = [column for column in columns if column[1] in known]
     lines = [[row.name, len(row.iou) or ABSENT, *(_cell(row, *column[1:]) for column in columns)] for row in rows]
-    return _aligned(("network", "seeds", *(heading for heading, *_ in columns)), lines)
+    return _aligned(("network", "seeds", *(heading for heading, *_ in columns)), lines, form)
 
 
 def _cell(row: Row, name: str, factor: float, decimals: int) -> str:
@@ -137,9 +142,9 @@ def _range(cost: Numbers, kind: str) -> str:
     return f"{median:.1f} ({low:.1f} to {high:.1f})"
 
 
-def _aligned(headers: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+def _aligned(headers: Sequence[str], lines: Sequence[Sequence[object]], form: str) -> str:
     aligned = ("left", *["right"] * (len(headers) - 1))
-    return tabulate(lines, headers=headers, tablefmt="github", colalign=aligned, disable_numparse=True)
+    return str(tabulate(lines, headers=headers, tablefmt=form, colalign=aligned, disable_numparse=True))
 
 
 def _union(numbers: Iterable[Numbers]) -> list[str]:

@@ -12,6 +12,7 @@ import yaml
 from tabulate import tabulate
 
 from cache.atomic import write_text
+from nas.reporting.evaluation_html import evaluations
 from nas.reporting.html_page import folded, links, page, paragraph, picture, preformatted, terms, wide
 from nas.reporting.plots import DRAWN, cell_rows
 from nas.reporting.sampling import fixed_points, ranking, reward_of
@@ -52,12 +53,13 @@ def write_html(run: Path, trials: Sequence[Trial], pictures: Sequence[Path]) -> 
     """
     settings = read_config(run)
     facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
-    drawn = {path.stem: picture(path, PICTURES[path.stem][1]) for path in pictures}
-    if "cells" in drawn:
-        drawn["cells"] += folded("The same cells in words", wide(words(trials)))
+    plots = {path.stem: picture(path, PICTURES[path.stem][1]) for path in pictures}
+    if "cells" in plots:
+        plots["cells"] += folded("The same cells in words", wide(words(trials)))
     sections = {
         "Best cells beside the fixed points": wide(best_cells(trials, form="html")) + paragraph(KEY),
-        **{PICTURES[stem][0]: html for stem, html in drawn.items()},
+        **{PICTURES[stem][0]: html for stem, html in plots.items()},
+        **evaluations(run),
         "Failures": wide(failures(trials, form="html")),
         "Trained networks": links({path.relative_to(run): state(path) for path in checkpoints(run)}),
         "How it was done": terms((name, str(fact)) for name, fact in facts.items())
@@ -69,6 +71,11 @@ def write_html(run: Path, trials: Sequence[Trial], pictures: Sequence[Path]) -> 
     introduction = f"{outcomes(trials)} {winners(trials)}".strip()
     write_text(run / HTML, page(title, introduction, sections))
     return run / HTML
+
+
+def drawn(run: Path) -> list[Path]:
+    """The pictures that an earlier `make_plots` left, in the order in which the page shows them."""
+    return [path for stem in PICTURES if (path := run / "plots" / f"{stem}.svg").exists()]
 
 
 def winners(trials: Sequence[Trial]) -> str:

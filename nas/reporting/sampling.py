@@ -5,10 +5,10 @@ trial is one with a number. A trial that failed counts as sampled and has no rew
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from nas.runs.trial import Trial
 from searchspace.genotype import INPUTS, Block, Genotype
 from searchspace.space import DecisionKind, Space
 
+Item = TypeVar("Item")
 EARLIER: Final = "earlier block"
 """Stands for all blocks that a block may read; which of them it is depends on the block's own place."""
 SMOOTHING: Final = 20
@@ -142,11 +143,16 @@ def pareto_front(trials: Sequence[Trial], cost: str) -> list[Trial]:
         trials: only sampled ones with a reward and with this cost can be on the front.
         cost: `parameters` or `macs`.
     """
-    front: list[Trial] = []
-    for trial in sorted(with_cost(trials, cost), key=lambda trial: (trial.cost[cost], -reward_of(trial))):
-        if not front or reward_of(trial) > reward_of(front[-1]):
-            front.append(trial)
-    return front
+    return front(with_cost(trials, cost), lambda trial: trial.cost[cost], reward_of)
+
+
+def front(items: Iterable[Item], cost: Callable[[Item], float], worth: Callable[[Item], float]) -> list[Item]:
+    """Those that no other beats in worth without costing more, cheapest first; of equals, the first."""
+    chosen: list[Item] = []
+    for item in sorted(items, key=lambda item: (cost(item), -worth(item))):
+        if not chosen or worth(item) > worth(chosen[-1]):
+            chosen.append(item)
+    return chosen
 
 
 def with_cost(trials: Sequence[Trial], cost: str) -> list[Trial]:

@@ -11,9 +11,11 @@ from baselines.fixed_points import FIXED_POINTS
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
-from nas.evaluate import Arguments, main
-from nas.runs.config import ComputeConfig
+from nas.evaluate import Arguments, main, run_of
+from nas.runs.config import ComputeConfig, DataConfig, SearchConfig
+from nas.runs.config_files import to_mapping
 from nas.runs.errors import RunError
+from nas.runs.store import RunStore
 from nas.training.heads import build_head
 from nas.training.video_network import VideoNetwork, save_video_network
 
@@ -55,17 +57,17 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
     main(arguments(tmp_path, tmp_path / "run", static, window=3, latency_size=(16, 24)))
 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *("report.md", "networks.csv", "classes.csv"),
-        *("classes.png", "classes.svg", "panels.png", "panels.svg"),
+        *("report.md", "evaluation.json", "networks.csv", "classes.csv"),
+        *(f"{stem}.{kind}" for stem in ("accuracy", "classes", "panels") for kind in ("png", "svg")),
     }
     rows = table(tmp_path / "out" / "networks.csv")
     assert [(row["network"], row["seed"]) for row in rows] == [
-        *(("tdnet", "0"), ("tdnet", "1"), ("static", "0"), ("labels", "0"))
+        *(("static", "0"), ("tdnet", "0"), ("tdnet", "1"), ("labels", "0"))
     ]
-    assert rows[0]["miou"] != rows[1]["miou"]
-    assert rows[0]["later"] == rows[1]["later"] != ""
-    assert float(rows[2]["state_bytes"]) == 0 < float(rows[0]["state_bytes"])
-    assert rows[2]["first_miou"] != rows[2]["miou"]
+    assert rows[1]["miou"] != rows[2]["miou"]
+    assert rows[1]["later"] == rows[2]["later"] != ""
+    assert float(rows[0]["state_bytes"]) == 0 < float(rows[1]["state_bytes"])
+    assert rows[0]["first_miou"] != rows[0]["miou"]
     assert float(rows[3]["tc"]) > 0.8
     assert len(table(tmp_path / "out" / "classes.csv")) == 3 * CLASSES
     report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -76,6 +78,31 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "± " in printed
     assert printed.endswith(f"{tmp_path / 'out' / 'report.md'}\n")
+
+
+@pytest.mark.usefixtures("few_clips")
+def test_what_a_run_retrained_is_shown_on_its_page(tmp_path, capsys):
+    run = tmp_path / "run"
+    save(run / "retrained", "tdnet")
+    save(tmp_path / "elsewhere", "per_frame")
+    with RunStore.open(run, identity={}, config=to_mapping(SearchConfig(data=DataConfig(dataset="shapes")))):
+        main(arguments(tmp_path, run, tmp_path / "elsewhere", output=None))
+    assert (run / "evaluation" / "shapes-val" / "report.md").exists()
+    assert capsys.readouterr().out.endswith(f"{run / 'report.html'}\n")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Networks on the val list of shapes</h2>" in page
+    assert page.count("data:image/svg+xml") == 3
+    assert page.index(">per_frame<") < page.index(">tdnet<")
+
+
+def test_checkpoints_of_several_runs_have_no_run_in_common(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "retrained" / "tdnet-seed0").mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    first, second = (tmp_path / name / "retrained" / "tdnet-seed0" / "network.pt" for name in ("a", "b"))
+    assert run_of([first, tmp_path]) == run_of([tmp_path / "a"]) == tmp_path / "a"
+    assert run_of([first, second]) is None
+    assert run_of([tmp_path]) is None
 
 
 @pytest.mark.usefixtures("few_clips")

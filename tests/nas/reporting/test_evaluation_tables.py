@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from nas.reporting.evaluation_figures import class_bars, coloured, panels
+from nas.reporting.evaluation_figures import accuracy, class_bars, coloured, panels
 from nas.reporting.evaluation_tables import Row, classes, classes_csv, latencies, numbers_csv, protocols, summary
 
 NAN = float("nan")
@@ -76,6 +76,21 @@ def test_csv_has_a_line_a_seed_in_plain_units():
         ["per_frame", "0", "car", "0.0", ""],
         ["per_frame", "0", "road", "0.75", "0.4"],
     ]
+
+
+def test_the_front_joins_networks_that_none_beats_without_being_slower():
+    def row(name, ratio, *scores):
+        return Row(name, [{"miou": score} for score in scores], [[score] for score in scores], {"ratio": ratio})
+
+    untimed = Row("untimed", [{"miou": 0.9}], [[0.9]], {})
+    rows_ = [row("slow", 0.9, 0.6), row("beaten", 0.8, 0.2, 0.4), row("fast", 0.5, 0.4, 0.6), untimed]
+    figure = accuracy(rows_)
+    [axes] = figure.axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["Pareto front"] == [pytest.approx([0.5, 50]), pytest.approx([0.9, 60])]
+    assert [text.get_text() for text in figure.legends[0].texts] == (
+        ["Pareto front", "slow (1 seed)", "beaten (2 seeds)", "fast (2 seeds)"]
+    )
 
 
 def test_bars_are_means_over_seeds_of_the_classes_that_there_are():
