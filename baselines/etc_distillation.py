@@ -68,9 +68,17 @@ class TemporalTerms(nn.Module):
     is saved; without an optimiser they stay random, which also works.
     """
 
-    def __init__(self, weights: TermWeights, seed: int) -> None:
+    def __init__(self, weights: TermWeights, seed: int, by_brightness: bool = True) -> None:
+        """Prepare the terms.
+
+        Args:
+            weights: of each.
+            seed: of the multi-frame term's weights.
+            by_brightness: let the temporal loss count by `visibility`, as the paper does; else all that flow leads into
+                the other frame counts fully, and whoever makes the flows leads it out where surfaces are covered.
+        """
         super().__init__()
-        self.weights = weights
+        self.weights, self._by_brightness = weights, by_brightness
         self.multi_frame = MultiFrame(seed)
 
     def forward(
@@ -92,7 +100,7 @@ class TemporalTerms(nn.Module):
         if weights.temporal > 0:
             if flows is None:
                 raise ValueError("the temporal loss needs the flows between the frames")
-            losses.append(weights.temporal * temporal_term(student.logits, images, flows))
+            losses.append(weights.temporal * temporal_term(student.logits, images, flows, self._by_brightness))
         if weights.distils:
             if teacher is None:
                 raise ValueError("distillation needs the outputs of a teacher")
@@ -106,13 +114,13 @@ class TemporalTerms(nn.Module):
         return torch.stack(losses).sum()
 
 
-def temporal_term(logits: Sequence[Tensor], images: Tensor, flows: Tensor) -> Tensor:
+def temporal_term(logits: Sequence[Tensor], images: Tensor, flows: Tensor, by_brightness: bool = True) -> Tensor:
     """`temporal_loss` between each frame and the one before it, on average; arguments as in `TemporalTerms`."""
     size = images.shape[-2:]
     full = [functional.interpolate(each.float(), size, mode="bilinear", align_corners=False) for each in logits]
     probabilities = [each.softmax(1) for each in full]
     return _mean(
-        temporal_loss(later, earlier, flow, visibility(image, before, flow))
+        temporal_loss(later, earlier, flow, visibility(image, before, flow) if by_brightness else in_frame(flow))
         for (earlier, later), (before, image), flow in zip(
             pairwise(probabilities), pairwise(images), flows, strict=True
         )

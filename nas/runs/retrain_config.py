@@ -72,6 +72,9 @@ class EtcConfig:
     temporal_loss: float = 0.0
     """Weight of the temporal loss, 0.1 in the paper. It counts on consecutive frames at most 6 frames of the video
     apart; CamVid's training frames are a second apart, and without such frames there is an error."""
+    occlusion: Literal["brightness", "flow"] = "brightness"
+    """By what the temporal loss tells that a surface is hidden in the other frame: that it looks different there, as in
+    the paper, or that flow there and flow back disagree, which fog, flicker and changing light do not disturb."""
     distill_from: Path | None = None
     """Checkpoint of a better network that teaches this one; the three weights below are of what it teaches."""
     single_frame: float = 0.1

@@ -27,7 +27,7 @@ class EtcLoss:
         """
         single, pair, multi = (config.single_frame, config.pair_frame, config.multi_frame) if teacher else (0, 0, 0)
         weights = TermWeights(temporal=config.temporal_loss, single_frame=single, pair_frame=pair, multi_frame=multi)
-        self.terms = TemporalTerms(weights, seed).to(compute.device)
+        self.terms = TemporalTerms(weights, seed, by_brightness=config.occlusion == "brightness").to(compute.device)
         self._compute = compute
         self._teacher = teacher
         if teacher is not None:

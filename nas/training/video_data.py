@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from baselines.warping import agree
 from cache.datasets.clips import Dataset, Frame, runs, windows
 from cache.errors import DataError
-from cache.flow import FlowCache, ensure_flows
+from cache.flow import FlowCache, Pair, ensure_flows
 from nas.training.augmentation import NOWHERE
 from nas.training.frames import Frames
 from nas.training.streaming import recordings
@@ -31,6 +32,8 @@ class VideoData:
     """Positions in `val`."""
     flows: FlowCache | None = None
     """Of `train`, from near frames to those before them."""
+    checked: bool = False
+    """Flow leads `NOWHERE` from where it does not agree with the flow back, which stands in `flows`, too."""
 
     @classmethod
     def of(
@@ -39,7 +42,9 @@ class VideoData:
         size: tuple[int, int],
         length: int,
         flow_directory: Path | None = None,
+        *,
         label_every: int = 1,
+        checked: bool = False,
     ) -> "VideoData":
         """The whole training list in windows of `length` frames, and the validation list in recordings.
 
@@ -49,6 +54,7 @@ class VideoData:
             length: frames in a window, where a recording has as many.
             flow_directory: for the optical flow of the training list; None does without.
             label_every: of so many training frames, one counts as labelled; see `thinned`.
+            checked: let flow lead nowhere from what the other frame hides: where it and the flow back disagree.
 
         Raises:
             DataError: a list is absent or has no two consecutive frames of which the second is labelled; or flow is
@@ -66,9 +72,10 @@ class VideoData:
         log.info("training list: %d windows of up to %d frames, %s video frames apart", len(found), length, gaps)
         flows = None
         if flow_directory is not None:
-            flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=(-1,))
+            offsets = (-1, 1) if checked else (-1,)
+            flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=offsets)
         positions = tuple(window.positions for window in found)
-        return cls(Frames(dataset, train, size), positions, Frames(dataset, val, size), scored, flows)
+        return cls(Frames(dataset, train, size), positions, Frames(dataset, val, size), scored, flows, checked)
 
     def read(self, positions: Tensor, device: torch.device) -> Windows:
         """Windows by the positions of their frames, (N, T)."""
@@ -79,10 +86,18 @@ class VideoData:
         """Flows (T - 1, N, 2, H, W) to the frames before; `NOWHERE` where those are not near: they do not count."""
         pairs = list(zip(positions.T[1:].flatten().tolist(), positions.T[:-1].flatten().tolist(), strict=True))
         near = [pair for pair in pairs if pair in flows.pairs]
-        found = dict(zip(near, flows.batch(near, device), strict=True)) if near else {}
+        found = dict(zip(near, self._near_flows(flows, near, device), strict=True)) if near else {}
         nowhere = torch.full((2, *self.train.size), NOWHERE, device=device)
         count, frames = positions.shape
         return torch.stack([found.get(pair, nowhere) for pair in pairs]).view(frames - 1, count, *nowhere.shape)
+
+    def _near_flows(self, flows: FlowCache, pairs: Sequence[Pair], device: torch.device) -> Tensor:
+        """Flows (P, 2, H, W) of pairs of near frames."""
+        there = flows.batch(pairs, device)
+        if not self.checked:
+            return there
+        back = flows.batch([(other, place) for place, other in pairs], device)
+        return there.where(agree(there, back)[:, None], NOWHERE)
 
 
 def thinned(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:

@@ -68,7 +68,14 @@ class VideoTraining:
         teacher = self._etc.distill_from
         self._teacher = None if teacher is None else load_for(teacher, len(dataset.classes))[0]
         flows = cache_dir if self._etc.temporal_loss else None
-        self._data = VideoData.of(dataset, size, window, flows, self._recipe.label_every)
+        self._data = VideoData.of(
+            dataset,
+            size,
+            window,
+            flows,
+            label_every=self._recipe.label_every,
+            checked=self._etc.occlusion == "flow",
+        )
         self._weights = None
         if self._recipe.class_weights:
             labelled = LabelledFrames(dataset, thinned(dataset.frames("train"), self._recipe.label_every), size)

@@ -20,6 +20,7 @@ from baselines.etc_distillation import (
     temporal_term,
     visibility,
 )
+from baselines.warping import in_frame
 
 NAMES = ("temporal", "single_frame", "pair_frame", "multi_frame")
 FRAMES, BATCH, CLASSES, SIZE, STRIDE = 3, 2, 4, (5, 6), 8
@@ -81,6 +82,9 @@ def test_the_temporal_term_is_the_mean_over_pairs_of_frames_at_full_size():
         for t in (1, 2)
     ]
     torch.testing.assert_close(temporal_term(student.logits, images, flows), (pairs[0] + pairs[1]) / 2)
+    pairs = [temporal_loss(maps[t], maps[t - 1], flows[t - 1], in_frame(flows[t - 1])) for t in (1, 2)]
+    by_flow = temporal_term(student.logits, images, flows, by_brightness=False)
+    torch.testing.assert_close(by_flow, (pairs[0] + pairs[1]) / 2)
 
 
 def test_the_divergence_of_two_pixels():

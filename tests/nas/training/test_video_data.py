@@ -1,6 +1,7 @@
 """Checks on what video networks learn from."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -78,6 +79,23 @@ def test_flows_go_from_each_frame_to_the_one_before_and_nowhere_between_recordin
         exact = torch.from_numpy(dataset.flow(frames[place], -1)).permute(2, 0, 1)
         assert torch.equal(flows[time, window], exact)
     assert (flows[1, 1] == NOWHERE).all()  # 9 and 10 are of two clips
+
+
+def test_checked_flows_lead_nowhere_from_surfaces_that_were_hidden(tmp_path):
+    dataset = Shapes()
+    data = VideoData.of(dataset, dataset.size, 2, tmp_path, checked=True)
+    [[flow]] = data.read(torch.tensor([[4, 5]]), CPU).flows
+    before, now = (dataset._clip(dataset.frames("train")[0]).layers[t] for t in (4, 5))
+    exact, hidden = dataset.flow(dataset.frames("train")[5], -1), 0
+    for y, x in product(*map(range, dataset.size)):
+        dx, dy = exact[y, x].astype(int)
+        inside = 0 <= y + dy < dataset.size[0] and 0 <= x + dx < dataset.size[1]
+        if inside and before[y + dy, x + dx] != now[y, x]:
+            hidden += 1
+            assert (flow[:, y, x] == NOWHERE).all()
+        elif inside:
+            assert flow[:, y, x].tolist() == [dx, dy]
+    assert hidden > 50
 
 
 def test_flow_between_frames_that_are_far_apart_is_refused(tmp_path):
