@@ -221,9 +221,9 @@ def completed(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial
 
 
 def _trial_of(result: Result[Job, Trial]) -> Trial:
-    if result.value is not None:
-        return replace(result.value, worker=result.worker, seconds=result.seconds)
     job = result.job
+    if result.value is not None:  # with the job's own genotype: the one that travelled takes several times the memory
+        return replace(result.value, genotype=job.genotype, worker=result.worker, seconds=result.seconds)
     return Trial(
         number=job.number,
         fixed_point=job.fixed_point,

@@ -1,16 +1,14 @@
 """Thousands of trials in one run: what grows, how fast, and how long it takes to go on from there."""
 
-import time
-
 import numpy as np
 import psutil
 import pytest
-from processes import searching
+from processes import ends_well, searching
 
 pytestmark = pytest.mark.drill
 
 TRIALS, WARM_UP = 2000, 300
-LIMIT = 300.0  # kB a hundred trials: a search of 10,000 takes 30 MB more at its end
+LIMIT = 400.0  # kB a hundred trials: a search of 10,000 takes 40 MB more at its end
 
 
 def growth(samples, place):
@@ -37,23 +35,29 @@ def measured(process, run):
     return samples
 
 
+def seconds_until(word, process):
+    """Processor seconds that a search takes until it reports a trial; the others on the machine do not count."""
+    for line in process.stderr:
+        if word in line:
+            break
+    times = psutil.Process(process.pid).cpu_times()
+    ends_well(process)
+    return times.user + times.system
+
+
 def test_two_thousand_trials(tmp_path, tell):
-    quick = ("--ppo.minibatch", 50)  # two updates a trial instead of ten
-    samples = measured(searching(tmp_path, "--executor", "ray", "--workers", 2, *quick, trials=TRIALS), tmp_path)
+    run, quick = tmp_path / "run", ("--ppo.minibatch", 50)  # two updates a trial instead of ten
+    samples = measured(searching(run, "--executor", "ray", "--workers", 2, *quick, trials=TRIALS), run)
     driver, workers, log = (growth(samples, place) for place in (1, 2, 3))
     sizes = {number: size for number, _, _, size in samples}
-    start, process = time.monotonic(), searching(tmp_path, *quick, trials=TRIALS + 1)
-    while f"#{TRIALS} " not in process.stderr.readline():
-        assert time.monotonic() - start < 60
-    seconds = time.monotonic() - start
-    process.communicate(timeout=60)
-    size = (tmp_path / "strategy.pt").stat().st_size / 1e6
+    fresh = seconds_until("#0 ", searching(tmp_path / "fresh", *quick, trials=1))
+    resumed = seconds_until(f"#{TRIALS} ", searching(run, *quick, trials=TRIALS + 1)) - fresh
     tell(
         "soak",
         TRIALS,
         f"a hundred trials: driver {driver:+.0f} kB, workers {workers:+.0f} kB, log {log / 1e3:.0f} kB; "
-        f"strategy.pt {size:.1f} MB; first new trial {seconds:.1f} s after the start of a resume",
+        f"resuming takes {resumed:.1f} s longer than beginning",
     )
     assert max(driver, workers) < LIMIT
     assert sizes[1900] / sizes[950] == pytest.approx(2, rel=0.1)
-    assert seconds < 15  # 5 on a quiet machine, most of it imports
+    assert resumed < 5

@@ -1,6 +1,7 @@
 """The loop's order: what is sampled depends on the seed and the results, never on who finished when."""
 
 import hashlib
+import pickle
 import random
 
 import numpy as np
@@ -133,6 +134,13 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on():
     trials = run(workers=2, fails=fails)[2]
     assert [trial.error for trial in trials[:3]] == ["RuntimeError: out of memory", None, None]
     assert [trial.reward is None for trial in trials] == [number % 3 == 0 for number in range(30)]
+
+
+def test_a_cell_that_travelled_to_a_worker_and_back_is_not_kept_twice(monkeypatch):
+    poll = ShuffledExecutor.poll
+    monkeypatch.setattr(ShuffledExecutor, "poll", lambda self, timeout: pickle.loads(pickle.dumps(poll(self, timeout))))
+    strategy, _, trials = run(workers=2)
+    assert all(trial.genotype is strategy._asked[trial.number] for trial in trials)
 
 
 def test_a_search_in_which_the_first_trials_all_fail_alike_stops():
