@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -14,6 +15,7 @@ from nas.reporting.figures import BLACK, LINES, MARKERS, finish
 from nas.reporting.sampling import front
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
+WIDTH: Final = 10.5  # inches
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "--", "oo", "++")
 
 
@@ -31,13 +33,16 @@ def accuracy(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     best = front(points.values(), lambda point: point[0], lambda point: point[1])
-    times, scores, _ = zip(*best, strict=True)
+    slowest = max(x for x, _, _ in points.values())
+    times, scores, _ = zip(*best, (slowest, *best[-1][1:]), strict=True)
     axes.plot(times, scores, color=BLACK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=2)
     for number, (x, y, deviation) in points.items():
         style = {"color": LINES[number % len(LINES)], "marker": MARKERS[(number + number // len(LINES)) % len(MARKERS)]}
         whisker = None if np.isnan(deviation) else deviation
         label = rows[number].caption
-        axes.errorbar(x, y, whisker, **style, ms=9, mec="white", capsize=3, linestyle="none", label=label, zorder=3)  # type: ignore[arg-type]
+        axes.errorbar(
+            x, y, whisker, **style, ms=9, mec="white", alpha=0.85, capsize=3, linestyle="none", label=label, zorder=3
+        )  # type: ignore[arg-type]
     finish(axes, "mean latency / that of the per-frame network", "mIoU (%)", "Accuracy against latency")
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
     axes.set_xlim(left=0)
@@ -54,22 +59,32 @@ def is_placed(row: Row) -> bool:
 def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
     """IoU of each class that the labels have, a bar a network; whiskers are the standard deviation over seeds."""
     places = [place for place in range(len(names)) if not np.isnan(rows[0].iou[0][place])]
+    wide = 0.35 + 0.16 * len(rows)  # inches of a class; as many stand side by side as a page is wide
+    beside = max(1, int(WIDTH / wide))
+    lines = [places[start : start + beside] for start in range(0, len(places), beside)]
+    width = max(7.0, 0.6 + len(lines[0]) * wide)
+    figure = Figure(figsize=(width, 0.8 + 3.0 * len(lines)), layout="constrained")
+    for axes, line in zip(figure.subplots(len(lines), squeeze=False).flat, lines, strict=True):
+        _bars(axes, rows, line)
+        axes.set_xticks(range(len(line)), [names[place] for place in line])
+        finish(axes, "", "IoU (%)", "")
+        axes.set(xlim=(-0.6, len(lines[0]) - 0.4), ylim=(0, 100))
+        axes.set_axisbelow(True)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    columns = int(width / (0.7 + 0.085 * max(map(len, labels))))  # inches of a handle and of a letter
+    figure.legend(handles, labels, loc="outside upper center", ncols=max(1, columns), frameon=False)
+    return figure
+
+
+def _bars(axes: Axes, rows: Sequence[Row], places: Sequence[int]) -> None:
+    """A group of bars for each class at `places`, a bar a network."""
     width, x = 0.8 / len(rows), np.arange(len(places))
-    figure = Figure(figsize=(max(6.0, 0.4 + len(places) * (0.35 + 0.16 * len(rows))), 4.2), layout="constrained")
-    axes = figure.add_subplot()
     for number, row in enumerate(rows):
         seeds = 100 * np.array([[iou[place] for place in places] for iou in row.iou])
         style = {"color": LINES[number % len(LINES)], "hatch": HATCHES[number // len(LINES) % len(HATCHES)]}
         whiskers = seeds.std(0, ddof=1) if len(seeds) > 1 else None
         left = x + width * (number - (len(rows) - 1) / 2)
         axes.bar(left, seeds.mean(0), width, yerr=whiskers, label=row.caption, edgecolor="white", **style)  # type: ignore[arg-type]
-    axes.set_xticks(x, [names[place] for place in places], rotation=30, ha="right")
-    axes.set(ylabel="IoU (%)", ylim=(0, 100))
-    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=min(len(rows), 6), frameon=False)
-    return figure
 
 
 def panels(

@@ -9,8 +9,8 @@ from nas.reporting.html_page import folded, paragraph, picture, terms, wide
 
 FOLDER: Final = "evaluation"  # in the run's directory, with a folder for each split that networks were evaluated on
 PICTURES: Final = {  # stem of the file -> caption
-    "accuracy": "mIoU against the mean latency of a clip's frames, over that of the per-frame network. The line joins the "
-    "networks that no other beats in accuracy without being slower.",
+    "accuracy": "mIoU against the mean latency of a clip's frames, over that of the per-frame network. The line joins "
+    "the networks that no other beats in accuracy without being slower.",
     "classes": "IoU of each class that the labels have.",
     "panels": "Some frames, their labels, and what each network's first seed makes of them; black has no label.",
 }

@@ -25,8 +25,6 @@ COSTS: Final[Columns] = (
     ("params (M)", "parameters", 1e-6, 2),
     ("MACs (G)", "macs_later", 1e-9, 2),
     ("state (kB)", "state_bytes", 1e-3, 0),
-    ("first (ms)", "first", 1e3, 1),
-    ("later (ms)", "later", 1e3, 1),
     ("mean (ms)", "mean", 1e3, 1),
     ("ratio", "ratio", 1, 2),
     ("peak (MB)", "peak_bytes", 1e-6, 0),

@@ -27,7 +27,7 @@ a { color: var(--link) }
 .wide:has(img) { background: white; border: 1px solid var(--line); border-radius: .4rem; padding: .5rem }
 img { display: block; max-width: 100%; height: auto; margin: 0 auto }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; white-space: nowrap }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left }
+th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: left }
 dt { font-weight: 600; margin-top: .5rem }
 dd { margin: 0 }
 summary { cursor: pointer; margin: .75rem 0 }
