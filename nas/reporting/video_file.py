@@ -42,7 +42,8 @@ def video_file(
         writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), rate, size[::-1])
         try:
             if not writer.isOpened():
-                raise OSError(f"cannot write {path}: OpenCV has no codec {codec!r} for {size[0]}x{size[1]} pictures")
+                wanted = f"no codec {codec!r} for {size[0]}x{size[1]} pictures"
+                raise OSError(f"cannot write {path}: OpenCV has {wanted}, or the disk is full")
             yield append
             writer.release()
             if cv2.VideoCapture(str(part), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT) != written:
