@@ -9,7 +9,7 @@ import logging
 import textwrap
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from nas.runs.executor import J, MakeWork, Result, V, Worker, describe
@@ -163,8 +163,9 @@ class RayExecutor(Generic[J, V]):
         if isinstance(answer, str):
             slot.worker = answer
             return None
-        slot.task = None
-        return answer
+        task, slot.task = slot.task, None
+        assert task is not None
+        return replace(answer, job=task.job)  # the very one that was submitted, and not its copy that travelled
 
     def _check_time(self, slot: _Slot[J]) -> Result[J, V] | None:
         """Give a worker up that is over its limit."""

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,7 +139,11 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on():
 
 def test_a_cell_that_travelled_to_a_worker_and_back_is_not_kept_twice(monkeypatch):
     poll = ShuffledExecutor.poll
-    monkeypatch.setattr(ShuffledExecutor, "poll", lambda self, timeout: pickle.loads(pickle.dumps(poll(self, timeout))))
+
+    def copied(self, timeout):
+        return [replace(result, value=pickle.loads(pickle.dumps(result.value))) for result in poll(self, timeout)]
+
+    monkeypatch.setattr(ShuffledExecutor, "poll", copied)
     strategy, _, trials = run(workers=2)
     assert all(trial.genotype is strategy._asked[trial.number] for trial in trials)
 

@@ -87,6 +87,11 @@ def test_every_job_comes_back_once_with_its_value(executor):
     assert all(r.worker.rpartition(":")[2].isdecimal() for r in results)
 
 
+def test_the_job_of_a_result_is_the_one_that_was_submitted_and_no_copy(executor):
+    job = 10**6  # a whole number that Python keeps no single copy of
+    assert work_through(executor, [job])[0].job is job
+
+
 def test_an_exception_is_a_result_of_one_line_and_the_worker_goes_on(executor):
     results = work_through(executor, ["lines", "unpicklable", "silent", 3])
     assert {r.job: (r.value, r.error) for r in results} == {
