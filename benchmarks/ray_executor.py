@@ -1,0 +1,229 @@
+"""What Ray costs and gives: overhead of a trial, workers against threads, memory of the features, a crowd of workers.
+
+    python benchmarks/ray_executor.py [--workers 2] [--crowd 64] [--only overhead candidates crowd]
+
+overhead    Trials that do nothing, one at a time, on Ray less in this process.
+candidates  6 cells of the `video` space on made-up features of 180x240, on N workers of 1 thread and on 1 worker of N
+            threads, with equal results; and what the features take in the memory of N workers, where "proportional"
+            divides each page by the number of processes that share it.
+crowd       A search with a crowd of workers whose trials sleep for 0.5 to 1.5 s: the share of the time in which they
+            work. They are Ray's own actors and the driver is the real one, log included; they only leave PyTorch out,
+            so that a crowd fits a small machine. Cells are drawn at random: the driver's time for PPO is a line of its
+            own, as it depends on the policy and not on Ray.
+"""
+
+import argparse
+import os
+import platform
+import random
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+import numpy as np
+import torch
+from cache_read import CLASSES, FINGERPRINT, made_up
+from tabulate import tabulate
+
+from cache.features import FeatureCache
+from cache.static.network import StaticNetwork, save_checkpoint
+from nas.runs.config import CandidateConfig, SearchConfig
+from nas.runs.executor import Executor, InlineExecutor, Result, Worker
+from nas.runs.store import RunStore
+from nas.runs.trial import Trial
+from nas.search import search
+from nas.strategies.catalog import make_strategy
+from nas.strategies.strategy import Strategy
+from nas.training.compute import Compute
+from nas.training.early_stopping import EarlyStopping
+from nas.training.evaluator import EvaluatorSpec
+from nas.training.job import Job
+from searchspace.space import Space
+
+SPACE: Final = Space.load("video")
+ROUNDS: Final = 10  # trials of each worker of the crowd
+Row = tuple[str, float, str]
+
+
+def main() -> None:
+    """Run the parts and print the table."""
+    parts: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
+        "overhead": overhead,
+        "candidates": candidates,
+        "crowd": crowd,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2, help="N; as many as there are cores")
+    parser.add_argument("--crowd", type=int, default=64, help="workers that sleep")
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = [row for part in options.only for row in parts[part](options)]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    print(f"{os.cpu_count()} x {platform.machine()}, load {os.getloadavg()[0]:.1f}, commit {commit.stdout.strip()}\n")
+    print(tabulate(rows, ["", "", "target"], tablefmt="github", floatfmt=".1f"))
+
+
+def make_nothing() -> Callable[[Any], None]:
+    """Work that does nothing."""
+    return lambda job: None
+
+
+def overhead(options: argparse.Namespace) -> Iterator[Row]:
+    """Milliseconds of a trivial trial."""
+    from nas.runs.ray_executor import RayExecutor
+
+    executors: dict[str, Executor[Any, None]] = {
+        "in process": InlineExecutor(make_nothing),
+        "on Ray": RayExecutor(make_nothing, workers=1),
+    }
+    spans: dict[str, list[float]] = {name: [] for name in executors}
+    for executor in executors.values():
+        done(executor, [0])  # from here on its worker is ready
+    for _ in range(5):
+        for name, executor in executors.items():
+            start = time.perf_counter()
+            done(executor, range(100))
+            spans[name].append(10 * (time.perf_counter() - start))
+    for name, executor in executors.items():
+        executor.close()
+        yield f"a trivial trial {name}, ms", min(spans[name]), "50" if name == "on Ray" else ""
+
+
+def candidates(options: argparse.Namespace) -> Iterator[Row]:
+    """Candidates an hour of two ways to use the cores, and megabytes of features."""
+    from nas.runs.ray_executor import RayExecutor
+
+    rng, many = np.random.default_rng(0), options.workers
+    jobs = [Job(number=number, genotype=SPACE.uniform(rng), seed=number) for number in range(6)]
+    rewards = []
+    with tempfile.TemporaryDirectory() as folder:
+        spec = made_up_spec(Path(folder))
+        for workers, threads in ((many, 1), (1, many)):
+            with closing(RayExecutor(spec.build, workers=workers, threads=threads)) as executor:
+                done(executor, jobs[:1] * workers)  # what is loaded and compiled on first use
+                start = time.perf_counter()
+                results = done(executor, jobs)
+                pace = 3600 * len(jobs) / (time.perf_counter() - start)
+                yield f"candidates an hour, {workers} workers x {threads} threads", pace, ""
+                rewards.append({r.job.number: r.value.reward for r in results if r.value is not None})
+                if workers > 1:
+                    yield from memory(spec.cache_path, {int(r.worker.rpartition(":")[2]) for r in results})
+    assert len(rewards[0]) == len(jobs), "a candidate failed"
+    assert all(
+        abs(rewards[0][number] - rewards[1][number]) < 1e-2 for number in rewards[0]
+    )  # threads change last digits
+
+
+def memory(path: Path, processes: set[int]) -> Iterator[Row]:
+    """Megabytes that the mapped `path` takes in some processes."""
+    taken = {"Rss": 0, "Pss": 0}
+    for process in processes:
+        inside = False
+        for line in Path(f"/proc/{process}/smaps").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if "-" in name.split()[0]:  # a mapping begins
+                inside = line.endswith(str(path))
+            elif inside and name in taken:
+                taken[name] += int(value.split()[0])
+    size = path.stat().st_size / 1e6
+    yield f"features in {len(processes)} workers, resident, MB", taken["Rss"] * 1.024e-3, ""
+    yield f"features in {len(processes)} workers, proportional, MB", taken["Pss"] * 1.024e-3, f"{size:.1f}, one copy"
+    rollups = [Path(f"/proc/{process}/smaps_rollup").read_text() for process in processes]
+    whole = [int(line.split()[1]) for text in rollups for line in text.splitlines() if line.startswith("Pss:")]
+    yield f"all of {len(processes)} workers, proportional, MB", sum(whole) * 1.024e-3, ""
+
+
+def made_up_spec(folder: Path) -> EvaluatorSpec:
+    """Candidates that train for one epoch on 64 windows."""
+    arrays = made_up(96, (180, 240))
+    FeatureCache.build(folder / "features.h5", FINGERPRINT, {}, [f"frame{i}" for i in range(96)], [arrays])
+    save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
+    windows = tuple(zip(range(80), range(1, 81), range(2, 82), strict=True))
+    return EvaluatorSpec(
+        cache_path=folder / "features.h5",
+        fingerprint=FINGERPRINT,
+        static_checkpoint=folder / "static.pt",
+        classes=CLASSES,
+        train_windows=windows[:64],
+        val_windows=windows[64:],
+        candidate=CandidateConfig(epochs=1, batch=8, early_stop=False, max_memory=8),
+        compute=Compute(torch.device("cpu"), None),
+    )
+
+
+class Sleeper(Worker[Job, Trial]):
+    """A worker without PyTorch."""
+
+    def __init__(self, make_work: Callable[[], Callable[[Job], Trial]], threads: int) -> None:
+        super().__init__(make_work, threads)
+        self.__dict__["_work"] = make_work()
+
+
+def make_sleep() -> Callable[[Job], Trial]:
+    """Work that sleeps; a job without a genotype, which warms the worker up, is done at once."""
+
+    def sleep(job: Job) -> Trial:
+        if job.genotype is not None:
+            time.sleep(0.5 + random.Random(job.seed).random())
+        return Trial(
+            number=job.number, fixed_point=job.fixed_point, genotype=job.genotype, status="finished", reward=0.5
+        )
+
+    return sleep
+
+
+def crowd(options: argparse.Namespace) -> Iterator[Row]:
+    """Share of the time in which the workers of a search work."""
+    from nas.runs.ray_executor import RayExecutor
+
+    many = options.crowd
+    config = SearchConfig(trials=ROUNDS * many, lookahead=2 * many, strategy="random")
+    strategy = make_strategy(config, SPACE, [])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch("nas.runs.ray_executor.Worker", Sleeper),
+        closing(RayExecutor(make_sleep, workers=many)) as executor,
+        RunStore.open(Path(folder, "run"), identity={}, config={}) as store,
+    ):
+        while len({r.worker for r in done(executor, [Job(fixed_point="warm", seed=0)] * many)}) < many:
+            pass
+        wall, cpu = time.perf_counter(), time.process_time()
+        search(strategy, executor, store, config, EarlyStopping())
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        worked = sum(trial.seconds for trial in store.trials)
+    yield f"{many} workers with trials of 1 s work, % of the time", 100 * worked / (many * wall), "90"
+    yield "driver on Ray and the log, CPU ms a trial", 1e3 * cpu / config.trials, ""
+    learner = make_strategy(replace(config, strategy="ppo"), SPACE, [])
+    yield "driver on PPO, with a full buffer, CPU ms a trial", learning(learner, config.ppo.buffer), ""
+
+
+def learning(strategy: Strategy, buffer: int) -> float:
+    """CPU milliseconds of asking and telling once `buffer` trials have been told."""
+    for number in range(buffer + 20):
+        if number == buffer:
+            start = time.process_time()
+        trial = Trial(number=number, genotype=strategy.ask(), status="finished", reward=number % 7 / 7)
+        strategy.tell(trial)
+    return 1e3 * (time.process_time() - start) / 20
+
+
+def done(executor: Executor[Any, Any], jobs: Sequence[Any]) -> list[Result[Any, Any]]:
+    """Results of all jobs, in the order of finishing."""
+    waiting, results = deque(jobs), list[Result[Any, Any]]()
+    while len(results) < len(jobs):
+        while waiting and executor.free_slots():
+            executor.submit(waiting.popleft())
+        results += executor.poll(1.0)
+    return results
+
+
+if __name__ == "__main__":
+    main()
