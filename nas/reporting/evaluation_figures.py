@@ -1,7 +1,8 @@
 """Pictures of evaluated networks: accuracy against latency, IoU of each class, and what they make of some frames."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from math import ceil
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,15 +38,16 @@ def accuracy(rows: Sequence[Row]) -> Figure:
     times, scores, _ = zip(*best, (slowest, *best[-1][1:]), strict=True)
     axes.plot(times, scores, color=BLACK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=2)
     for number, (x, y, deviation) in points.items():
-        style = {"color": LINES[number % len(LINES)], "marker": MARKERS[(number + number // len(LINES)) % len(MARKERS)]}
+        marker = MARKERS[(number + number // len(LINES)) % len(MARKERS)]
+        style: dict[str, Any] = {"color": LINES[number % len(LINES)], "marker": marker}
         whisker = None if np.isnan(deviation) else deviation
         label = rows[number].caption
         axes.errorbar(
             x, y, whisker, **style, ms=9, mec="white", alpha=0.85, capsize=3, linestyle="none", label=label, zorder=3
-        )  # type: ignore[arg-type]
+        )
     finish(axes, "mean latency / that of the per-frame network", "mIoU (%)", "Accuracy against latency")
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.06 * slowest)
     axes.margins(y=0.12)
     figure.legend(loc="outside right upper", frameon=False)
     return figure
@@ -59,8 +61,8 @@ def is_placed(row: Row) -> bool:
 def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
     """IoU of each class that the labels have, a bar a network; whiskers are the standard deviation over seeds."""
     places = [place for place in range(len(names)) if not np.isnan(rows[0].iou[0][place])]
-    wide = 0.35 + 0.16 * len(rows)  # inches of a class; as many stand side by side as a page is wide
-    beside = max(1, int(WIDTH / wide))
+    wide = 0.35 + 0.13 * len(rows)  # inches of a class; as many stand side by side as a page is wide
+    beside = ceil(len(places) / ceil(len(places) * wide / WIDTH))
     lines = [places[start : start + beside] for start in range(0, len(places), beside)]
     width = max(7.0, 0.6 + len(lines[0]) * wide)
     figure = Figure(figsize=(width, 0.8 + 3.0 * len(lines)), layout="constrained")
@@ -81,10 +83,13 @@ def _bars(axes: Axes, rows: Sequence[Row], places: Sequence[int]) -> None:
     width, x = 0.8 / len(rows), np.arange(len(places))
     for number, row in enumerate(rows):
         seeds = 100 * np.array([[iou[place] for place in places] for iou in row.iou])
-        style = {"color": LINES[number % len(LINES)], "hatch": HATCHES[number // len(LINES) % len(HATCHES)]}
+        style: dict[str, Any] = {
+            "color": LINES[number % len(LINES)],
+            "hatch": HATCHES[number // len(LINES) % len(HATCHES)],
+        }
         whiskers = seeds.std(0, ddof=1) if len(seeds) > 1 else None
         left = x + width * (number - (len(rows) - 1) / 2)
-        axes.bar(left, seeds.mean(0), width, yerr=whiskers, label=row.caption, edgecolor="white", **style)  # type: ignore[arg-type]
+        axes.bar(left, seeds.mean(0), width, yerr=whiskers, label=row.caption, edgecolor="white", **style)
 
 
 def panels(

@@ -70,7 +70,8 @@ class EvaluationReport:
         dataset, networks = self._data.dataset, self._found.networks
         if any(map(figures.is_placed, networks)):
             save(figures.accuracy(networks), self._folder / "accuracy")
-        save(figures.class_bars(networks, dataset.classes), self._folder / "classes")
+        if any(self._found.shares):
+            save(figures.class_bars(networks, dataset.classes), self._folder / "classes")
         save(figures.panels(self._pictures(), dataset.classes, dataset.colours), self._folder / "panels")
 
     def _pictures(self) -> dict[str, list[Picture]]:
