@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from cache.atomic import write_text
-from cache.static.network import load_tensors, save_tensors
+from cache.errors import DataError
+from cache.static.network import DAMAGED, brief, load_tensors, save_tensors
 from nas.reporting.progress import duration
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class SavedTraining:
             parts: all that changes between two epochs; random streams start anew with each.
 
         Raises:
-            DataError: the file is damaged.
+            DataError: the file is damaged, or of another training.
             OSError: the folder cannot be written or the disk is full.
         """
         self._folder, self._name, self._parts = folder, name, parts
@@ -94,10 +95,16 @@ class SavedTraining:
         (self._folder / STATE).unlink()
 
     def _restore(self) -> None:
-        state = load_tensors(self._folder / STATE)
-        for name, part in self._parts.items():
-            part.load_state_dict(state[name])
-        self.curve = state["curve"]
+        path = self._folder / STATE
+        state = load_tensors(path)
+        try:
+            for name, part in self._parts.items():
+                part.load_state_dict(state[name])
+            self.curve = [dict(row) for row in state["curve"]]
+        except DAMAGED as error:
+            raise DataError(
+                f"{path} is of another training ({brief(error)}); remove its folder to begin anew"
+            ) from error
         log.info("%s: going on after epoch %d", self._name, self.epochs)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cache.errors import DataError
+from cache.static.network import save_tensors
 from nas.training.saved_training import SavedTraining, is_unfinished
 
 
@@ -54,4 +55,21 @@ def test_the_time_left_counts_the_work_of_this_process_alone(tmp_path, monkeypat
 def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / "training.pt").write_bytes(b"no tensors")
     with pytest.raises(DataError, match=r"training\.pt"):
+        saved(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"curve": []},
+        {"part": {}, "curve": []},
+        {"part": torch.nn.Linear(2, 1).state_dict(), "curve": []},
+        {"part": torch.nn.Linear(1, 1).state_dict()},
+        {"part": torch.nn.Linear(1, 1).state_dict(), "curve": [1]},
+    ],
+    ids=["no part", "an empty part", "another shape", "no curve", "no rows"],
+)
+def test_the_state_of_another_training_is_refused(tmp_path, state):
+    save_tensors(tmp_path / "training.pt", state)
+    with pytest.raises(DataError, match=r"training\.pt is of another training .*; remove its folder to begin anew"):
         saved(tmp_path)
