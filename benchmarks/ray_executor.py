@@ -48,7 +48,7 @@ from nas.training.job import Job
 from searchspace.space import Space
 
 SPACE: Final = Space.load("video")
-ROUNDS: Final = 10  # trials of each worker of the crowd
+ROUNDS: Final = 20  # trials of each worker of the crowd
 Row = tuple[str, float, str]
 
 

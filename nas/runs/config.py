@@ -203,8 +203,8 @@ class MachineConfig:
     cache_dir: Path | None = None
     """Folder for features and static networks; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
     cache_memory: float = 0.0
-    """GiB of features that may be held, on the GPU if they fill half of it at most, else in memory that all workers of
-    a machine share; larger ones are streamed from their file, with the same results. 0 is half of this memory."""
+    """GiB of features that may be held: on the GPU if they fill half of it at most, else in memory that the workers of
+    a machine share. Larger ones are streamed from their file, with the same results. 0 is half of the memory."""
     executor: Literal["auto", "inline", "ray"] = "auto"
     """`inline` works in this process, `ray` in actors that survive crashes; `auto` is ray for 2 workers or more."""
     workers: int = 1
