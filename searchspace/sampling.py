@@ -77,8 +77,8 @@ class _GradientOfTable(torch.autograd.Function):
         if not ctx.needs_input_grad[1]:
             return grad, None, None, None
         index, weight = ctx.saved_tensors
-        rows, order = index.flatten().sort()
-        starts = torch.searchsorted(rows, torch.arange(ctx.rows, device=rows.device))
+        rows, order = index.flatten().int().sort()  # half as wide, twice as fast
+        starts = torch.searchsorted(rows, torch.arange(ctx.rows, dtype=rows.dtype, device=rows.device))
         weights = weight.flatten()[order]
         readers = order // index.shape[1]
         return grad, F.embedding_bag(readers, grad, starts, mode="sum", per_sample_weights=weights), None, None

@@ -99,7 +99,7 @@ class Evaluator:
         start = time.perf_counter()
         epochs = self._spec.candidate.epochs
         head = self._build(job)
-        optimizer = Adam(head.parameters(), lr=self._spec.candidate.learning_rate)
+        optimizer = Adam(head.parameters(), lr=self._spec.candidate.learning_rate, fused=True)
         trained = epochs if job.halfway is None else epochs // 2
         loss, matrix = self._train_and_score(head, optimizer, range(trained), job.seed, parts)
         halfway_reward = None

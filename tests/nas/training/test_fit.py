@@ -2,10 +2,17 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nas.training.fit import NonFiniteError, fit
+from nas.training.losses import cross_entropy
+from nas.training.rollout import unroll
+from searchspace.cell import DynamicCell
+from searchspace.genotype import Block, Choice, Genotype
+from searchspace.space import Space
 
 
 @pytest.fixture
@@ -78,6 +85,7 @@ def test_training_in_two_stretches_is_training_in_one(weight):
     assert torch.equal(train(weight, range(6)), train(twin, range(3), range(3, 6)))
 
 
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize(
     "loss_of",
     [
@@ -85,7 +93,52 @@ def test_training_in_two_stretches_is_training_in_one(weight):
         pytest.param(lambda weight: (weight - weight.detach()).square().sum().sqrt(), id="finite loss, NaN gradient"),
     ],
 )
-def test_a_step_that_is_not_finite_is_refused_and_not_taken(weight, loss_of):
+def test_a_step_that_is_not_finite_is_refused_and_not_taken(weight, loss_of, fused):
     with pytest.raises(NonFiniteError, match="in epoch 7"):
-        fit(lambda _: loss_of(weight), once, [SGD([weight], lr=1.0)], epochs=range(7, 8))
+        fit(lambda _: loss_of(weight), once, [SGD([weight], lr=1.0, fused=fused)], epochs=range(7, 8))
     assert weight.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_fused_optimizers_take_no_step_of_an_epoch_from_one_that_is_not_finite_on(weight, make):
+    twin = nn.Parameter(weight.detach().clone())
+    fit(lambda _: twin.square().sum(), once, [make([twin], lr=0.1, fused=True)], epochs=range(1))
+    factors = lambda epoch: [1.0, math.inf, 1.0]  # noqa: E731
+    with pytest.raises(NonFiniteError):
+        fit(lambda f: f * weight.square().sum(), factors, [make([weight], lr=0.1, fused=True)], epochs=range(1))
+    assert torch.equal(weight, twin)
+
+
+class Waits(TorchDispatchMode):
+    """Counts how often the host waits for a number of the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+PAPER = Space.load("paper")
+MADE_OF = [
+    *(Block(("cur.layer2", "past.dec"), (each, each), Choice("weighted_sum")) for each in PAPER.operations),
+    *(Block(("cur.layer2", "past.dec"), (Choice("skip"),) * 2, each) for each in Space.load("video").aggregations),
+]
+
+
+@pytest.mark.parametrize("block", MADE_OF, ids=lambda block: f"{block.operations[0]}, {block.aggregation}")
+def test_with_a_fused_optimizer_the_host_waits_once_an_epoch_and_at_no_step(block):
+    cell = DynamicCell(Genotype((block,)), 64, 2)
+    sizes = {"layer2": (32, 4, 4), "layer4": (320, 1, 1), "dec": (64, 4, 4)}
+    clip = [{name: torch.rand(2, *size) for name, size in sizes.items()}] * 3
+    labels = torch.zeros(2, 4, 4, dtype=torch.uint8)
+
+    def loss_of(_):
+        return torch.stack([cross_entropy(logits, labels) for logits in unroll(cell, clip)]).sum()
+
+    def waits(steps):
+        with Waits() as mode:
+            fit(loss_of, lambda epoch: range(steps), [Adam(cell.parameters(), fused=True)], epochs=range(2))
+        return mode.count
+
+    assert waits(1) == waits(3) == 2 * 2  # is all finite, and what was the mean loss
