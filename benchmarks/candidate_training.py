@@ -71,7 +71,7 @@ class Setting:
     blocks: int = 5
 
 
-WARM_UP = Setting(height=64, width=64, batch=2)  # of what a process does once in its life, as is to load code
+WARM_UP = Setting(height=64, width=64)  # of what a process does once in its life, as is to load code
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,8 @@ def compare(processes: Processes, spec: EvaluatorSpec, genotype: Genotype) -> li
     """The plain way and ours. Raises AssertionError if their losses differ."""
     runs = [process.submit(spend, way, spec, genotype).result() for way, process in processes.items()]
     (plain, expected), (ours, loss) = runs
-    tolerance = 1e-3 if spec.compute.dtype is None else 3e-2
+    briefly = spec.candidate.batch == len(spec.train_windows)  # rounding grows with the steps
+    tolerance = 1e-3 if briefly and spec.compute.dtype is None else 3e-2
     assert math.isclose(loss, expected, rel_tol=tolerance), f"losses differ: {loss} and {expected} of {genotype}"
     return [plain, ours]
 
@@ -248,7 +249,7 @@ def scaling_table(processes: Processes, arguments: argparse.Namespace) -> list[l
     """A line for each setting, of one genotype of the `paper` space for each number of blocks."""
     base = Setting()
     settings = [
-        *(replace(base, batch=batch) for batch in (2, 8, 16)),
+        *(replace(base, batch=batch) for batch in (4, 8, 16)),
         *(replace(base, height=h, width=w) for h, w in ((90, 120), (360, 480))),
         *(replace(base, blocks=blocks) for blocks in (1, 3)),
     ]
