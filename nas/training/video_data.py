@@ -60,7 +60,7 @@ class VideoData:
             DataError: a list is absent or has no two consecutive frames of which the second is labelled; or flow is
                 asked for and no two training frames are near enough.
         """
-        train, val = thinned(dataset.frames("train"), label_every), dataset.frames("val")
+        train, val = dataset.frames("train"), dataset.frames("val")
         found, scored = windows(train, length), recordings(val)
         for name, fits in (("training", found), ("validation", any(len(recording) > 1 for recording in scored))):
             if not fits:
@@ -75,7 +75,8 @@ class VideoData:
             offsets = (-1, 1) if checked else (-1,)
             flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=offsets)
         positions = tuple(window.positions for window in found)
-        return cls(Frames(dataset, train, size), positions, Frames(dataset, val, size), scored, flows, checked)
+        learnt = Frames(dataset, thinned(train, label_every), size)  # in the same windows, whatever is labelled
+        return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked)
 
     def read(self, positions: Tensor, device: torch.device) -> Windows:
         """Windows by the positions of their frames, (N, T)."""
