@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.static.network import StaticNetwork
+from nas.runs.allocator import keep_freed_memory
 from nas.runs.config import ComputeConfig
 from nas.training.compute import Compute, resolve
 from nas.training.heads import build_head
@@ -75,6 +76,7 @@ def main() -> None:
     arguments = parser.parse_args()
     compute = resolve(ComputeConfig(device=arguments.device))
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as all commands do
     torch.manual_seed(0)
     static = StaticNetwork(CLASSES, auxiliary=False)
     timings = [Timing(tuple(map(int, size.split("x"))), arguments.clip, arguments.repeats) for size in arguments.sizes]

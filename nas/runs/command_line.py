@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from cache.errors import DataError
+from nas.runs.allocator import keep_freed_memory
 from nas.runs.config import PretrainConfig
 from nas.runs.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
 from nas.runs.errors import NonFiniteError, RunError
@@ -38,6 +39,7 @@ def run_command(
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     end_on_sigterm()
+    keep_freed_memory()
     try:
         if config is None:
             arguments = tyro.cli(kind, prog=f"python -m {module}")

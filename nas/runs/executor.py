@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
+from nas.runs.allocator import keep_freed_memory
+
 J = TypeVar("J")
 V = TypeVar("V")
 MakeWork = Callable[[], Callable[[J], V]]
@@ -75,6 +77,7 @@ class Worker(Generic[J, V]):
         import torch  # here, because who only asks for --help should not wait for it
 
         torch.set_num_threads(self._threads)
+        keep_freed_memory()
         return self._make_work()
 
     def prepare(self) -> str:
