@@ -41,6 +41,7 @@ from torch.utils.data import DataLoader, Dataset
 from cache.features import FeatureCache
 from cache.sealed import Record
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
+from nas.runs.allocator import keep_freed_memory
 from nas.runs.config import CandidateConfig, ComputeConfig
 from nas.runs.seeding import stream
 from nas.training.compute import resolve
@@ -234,6 +235,12 @@ def line(name: str, spent: Sequence[Spent]) -> list[object]:
     return [name, plain.wall, ours.wall, ratios[0], plain.cpu, ours.cpu, ratios[1], *hourly, plain.peak, ours.peak]
 
 
+def like_a_worker(threads: int) -> None:
+    """What a search's workers do before they train."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+
+
 def preset_table(processes: Processes, arguments: argparse.Namespace) -> list[list[object]]:
     """A line for each genotype, and for their mean."""
     genotypes = {f"{space} {i}": each for space in ("video", "paper") for i, each in enumerate(drawn(space, 6))}
@@ -272,8 +279,11 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait for each other cost no CPU time
     table = scaling_table if arguments.scaling else preset_table
-    own = (1, get_context("spawn"), torch.set_num_threads, (arguments.threads,))
-    with ProcessPoolExecutor(*own) as plain, ProcessPoolExecutor(*own) as ours:
+    own, threads = (1, get_context("spawn")), (arguments.threads,)
+    with (
+        ProcessPoolExecutor(*own, torch.set_num_threads, threads) as plain,
+        ProcessPoolExecutor(*own, like_a_worker, threads) as ours,
+    ):
         processes: Processes = {plain_candidate: plain, trained: ours}
         candidate(processes, WARM_UP, drawn("video", 1)[0], arguments.device, full=False)
         rows = table(processes, arguments)
