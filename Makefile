@@ -9,13 +9,13 @@ search: $(VENV)/installed  ## the main job on data that needs no download
 	$(BIN)/python -m nas.search --dataset shapes --preset quick
 
 test: lint  ## everything that can be checked on this machine
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(VENV)/installed  ## the tests without the slow ones
 	$(BIN)/python -m pytest -m "not slow and not drill"
 
 drill: $(VENV)/installed  ## what may go wrong in a long run, provoked many times; see docs/reliability.md
-	$(BIN)/python -m pytest tests/drills -m drill
+	$(BIN)/python -m pytest -m drill
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 SMALL = ["--trials", "5", "--blocks", "2", "--candidate.epochs", "2", "--candidate.batch", "32", "--lookahead", "3"]
 SMALL += ["--window", "3", "--fixed-points", "per_frame", "tdnet"]
-TIMES = {"seconds", "latency", "worker"}  # all else of a trial follows from the settings
+TIMES = {"seconds", "latency", "worker", "checksum"}  # all else of a trial follows from the settings
 
 
 @pytest.fixture(scope="module")
