@@ -203,8 +203,9 @@ def compare(processes: Processes, spec: EvaluatorSpec, genotype: Genotype) -> li
     """The plain way and ours. Raises AssertionError if their losses differ."""
     runs = [process.submit(spend, way, spec, genotype).result() for way, process in processes.items()]
     (plain, expected), (ours, loss) = runs
-    briefly = spec.candidate.batch == len(spec.train_windows)  # rounding grows with the steps
-    tolerance = 1e-3 if briefly and spec.compute.dtype is None else 3e-2
+    # Of one step, before any update; then rounding grows, most where deformable samples start between two gradients.
+    untouched = spec.candidate.batch == len(spec.train_windows) and spec.candidate.epochs == 1
+    tolerance = 1e-3 if untouched and spec.compute.dtype is None else 3e-2
     assert math.isclose(loss, expected, rel_tol=tolerance), f"losses differ: {loss} and {expected} of {genotype}"
     return [plain, ours]
 
