@@ -24,6 +24,7 @@ Config = PretrainConfig | RetrainConfig
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+AGAIN = 0.05  # seconds until an interrupt that got lost comes again
 
 
 def run_command(
@@ -57,8 +58,20 @@ def run_command(
 
 
 def end_on_sigterm() -> None:
-    """Treat SIGTERM, which schedulers and `kill` send, as Ctrl-C."""
+    """Treat SIGTERM, which schedulers and `kill` send, as Ctrl-C, and let neither get lost.
+
+    Python prints and forgets what is raised while it clears something away, an interrupt too. It is raised once more.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
+
+    def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        else:
+            sys.__unraisablehook__(lost)
+
+    sys.unraisablehook = unraisable
 
 
 class _LogFile(logging.FileHandler):

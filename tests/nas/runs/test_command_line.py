@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,14 @@ class Arguments:
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch):
-    handlers, sigterm = list(logging.getLogger().handlers), signal.getsignal(signal.SIGTERM)
+    handlers = list(logging.getLogger().handlers)
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)}
     monkeypatch.setattr(sys, "argv", ["command", "--number", "7"])
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     yield
     logging.getLogger().handlers = handlers
-    signal.signal(signal.SIGTERM, sigterm)
+    for number, handler in signals.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +84,32 @@ def test_a_full_disk_under_the_log_is_an_oserror():
     with pytest.raises(OSError, match="No space left"):  # noqa: PT012 - the handler buffers nothing, but may open late
         log_to(Path("/dev/full"))
         logging.getLogger("nas").warning("lost")
+
+
+LOSING = """
+import signal, sys, time, weakref
+from dataclasses import dataclass
+from nas.runs.command_line import run_command
+
+class Thing:
+    pass
+
+@dataclass(frozen=True)
+class Arguments:
+    name: str
+
+def main(arguments):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(getattr(signal, arguments.name)))
+    del thing
+    time.sleep(5)
+
+run_command("command", Arguments, None, main)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_is_not_lost_where_python_forgets_what_is_raised(name):
+    done = subprocess.run([sys.executable, "-c", LOSING, "--name", name], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("stopped; what is finished is kept")
