@@ -104,6 +104,7 @@ def main(arguments):
     del thing
     time.sleep(5)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs are started without
 run_command("command", Arguments, None, main)
 """
 
