@@ -149,12 +149,11 @@ def batches(folder: Path, frames: int) -> Iterator[Way]:
     yield Way("50 batches, streamed", reference, lambda: [None for _ in streamed.batches(wanted)])
 
 
-def candidates(folder: Path) -> Iterator[Way]:
-    """One epoch of candidates whose rows are held, streamed, and streamed from the disk."""
-    torch.manual_seed(0)
+def candidate_spec(folder: Path) -> EvaluatorSpec:
+    """Candidates that train for one epoch on 64 windows of the `features.h5` in a folder; a static network joins it."""
     save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
     windows = tuple(zip(range(80), range(1, 81), range(2, 82), strict=True))
-    spec = EvaluatorSpec(
+    return EvaluatorSpec(
         cache_path=folder / "features.h5",
         fingerprint=FINGERPRINT,
         static_checkpoint=folder / "static.pt",
@@ -164,6 +163,12 @@ def candidates(folder: Path) -> Iterator[Way]:
         candidate=CandidateConfig(epochs=1, batch=8, early_stop=False, max_memory=8),
         compute=Compute(CPU, None),
     )
+
+
+def candidates(folder: Path) -> Iterator[Way]:
+    """One epoch of candidates whose rows are held, streamed, and streamed from the disk."""
+    torch.manual_seed(0)
+    spec = candidate_spec(folder)
     streamed_path = Path(shutil.copy(spec.cache_path, folder / "streamed.h5"))  # which nobody keeps mapped
     hold, stream = spec.build(), replace(spec, cache_path=streamed_path, cache_memory=1e-3).build()
 

@@ -29,19 +29,17 @@ from unittest import mock
 
 import numpy as np
 import torch
-from cache_read import CLASSES, FINGERPRINT, made_up
+from cache_read import FINGERPRINT, candidate_spec, made_up
 from tabulate import tabulate
 
 from cache.features import FeatureCache
-from cache.static.network import StaticNetwork, save_checkpoint
-from nas.runs.config import CandidateConfig, SearchConfig
+from nas.runs.config import SearchConfig
 from nas.runs.executor import Executor, InlineExecutor, Result, Worker
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.search import search
 from nas.strategies.catalog import make_strategy
 from nas.strategies.strategy import Strategy
-from nas.training.compute import Compute
 from nas.training.early_stopping import EarlyStopping
 from nas.training.evaluator import EvaluatorSpec
 from nas.training.job import Job
@@ -144,18 +142,7 @@ def made_up_spec(folder: Path) -> EvaluatorSpec:
     """Candidates that train for one epoch on 64 windows."""
     arrays = made_up(96, (180, 240))
     FeatureCache.build(folder / "features.h5", FINGERPRINT, {}, [f"frame{i}" for i in range(96)], [arrays])
-    save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
-    windows = tuple(zip(range(80), range(1, 81), range(2, 82), strict=True))
-    return EvaluatorSpec(
-        cache_path=folder / "features.h5",
-        fingerprint=FINGERPRINT,
-        static_checkpoint=folder / "static.pt",
-        classes=CLASSES,
-        train_windows=windows[:64],
-        val_windows=windows[64:],
-        candidate=CandidateConfig(epochs=1, batch=8, early_stop=False, max_memory=8),
-        compute=Compute(torch.device("cpu"), None),
-    )
+    return candidate_spec(folder)
 
 
 class Sleeper(Worker[Job, Trial]):

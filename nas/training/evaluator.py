@@ -19,12 +19,13 @@ from cache.features import FeatureCache
 from cache.rows import Batch, Wanted
 from cache.static.network import load_checkpoint
 from nas.runs.config import CandidateConfig
+from nas.runs.errors import NonFiniteError
 from nas.runs.seeding import stream
 from nas.runs.trial import Trial
 from nas.training.complexity import complexity, full_state
 from nas.training.compute import Compute
 from nas.training.feature_rows import open_rows
-from nas.training.fit import NonFiniteError, fit
+from nas.training.fit import fit
 from nas.training.heads import build_head
 from nas.training.job import Job
 from nas.training.latency import measure

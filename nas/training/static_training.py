@@ -16,9 +16,8 @@ from cache.images import scaled_size
 from cache.static.encoder_weights import URL, fetch_encoder
 from cache.static.network import load_checkpoint
 from nas.runs.config import PretrainConfig
-from nas.runs.errors import RunError
+from nas.runs.errors import NonFiniteError, RunError
 from nas.training.compute import Compute
-from nas.training.fit import NonFiniteError
 from nas.training.frames import LabelledFrames
 from nas.training.pretraining import Pretraining
 from nas.training.saved_training import is_unfinished

@@ -65,20 +65,24 @@ def test_while_features_are_made(tmp_path, tell, checkpoint):
     tell("features, SIGKILL", TIMES)
 
 
+def killed_and_whole(tmp_path, training, word, moment, *, longest, files):
+    """A training killed up to `longest` seconds after it said a word leaves the weights of one that was not."""
+    for _ in range(TIMES):
+        shoot(training("shot"), word, moment.uniform(0, longest))
+        weights_in(tmp_path / "shot")
+    ends_well(training("shot"))
+    ends_well(training("whole"))
+    assert same(weights_in(tmp_path / "shot"), weights_in(tmp_path / "whole"))
+    assert len(list((tmp_path / "shot").rglob("*.pt"))) == files
+    assert not left_over(tmp_path / "shot")
+
+
 def test_while_the_static_network_is_trained(tmp_path, tell):
     def training(name):
         flags = ["--scale", 0.25, "--static.epochs", 8, "--static.validate-every", 1, "--static.batch", 16]
         return start(["-m", "nas.pretrain", "--dataset", "shapes", *CPU, *flags, "--cache-dir", tmp_path / name])
 
-    moment = random.Random(1)
-    for _ in range(TIMES):
-        shoot(training("shot"), "static network: ", moment.uniform(0, 5))
-        weights_in(tmp_path / "shot")
-    ends_well(training("shot"))
-    ends_well(training("whole"))
-    assert same(weights_in(tmp_path / "shot"), weights_in(tmp_path / "whole"))
-    assert len(list((tmp_path / "shot").rglob("*.pt"))) == 1
-    assert not left_over(tmp_path / "shot")
+    killed_and_whole(tmp_path, training, "static network: ", random.Random(1), longest=5, files=1)
     tell("static training, SIGKILL", TIMES)
 
 
@@ -93,13 +97,5 @@ def test_while_cells_are_retrained(tmp_path, tell, checkpoint):
         recipe = ["--top-k", 1, "--head-epochs", 2, "--epochs", 2, "--batch", 16, "--validate-every", 1]
         return start(["-m", "nas.retrain", "--run", tmp_path / name, *CPU, *recipe])
 
-    moment = random.Random(2)
-    for _ in range(TIMES):
-        shoot(training("shot"), "network 1 of 2", moment.uniform(0, 15))
-        weights_in(tmp_path / "shot")
-    ends_well(training("shot"))
-    ends_well(training("whole"))
-    assert same(weights_in(tmp_path / "shot"), weights_in(tmp_path / "whole"))
-    assert len(list((tmp_path / "shot").rglob("*.pt"))) == 4
-    assert not left_over(tmp_path / "shot")
+    killed_and_whole(tmp_path, training, "network 1 of 2", random.Random(2), longest=15, files=4)
     tell("retraining, SIGKILL", TIMES)

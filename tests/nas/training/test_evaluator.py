@@ -13,10 +13,10 @@ from cache.features import FeatureCache
 from cache.static.decoder import Decoder
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
 from nas.runs.config import CandidateConfig
+from nas.runs.errors import NonFiniteError
 from nas.training.compute import Compute
 from nas.training.early_stopping import Halfway
 from nas.training.evaluator import EvaluatorSpec, TooLargeError, batched, in_parts
-from nas.training.fit import NonFiniteError
 from nas.training.heads import build_head
 from nas.training.job import Job
 from nas.training.losses import cross_entropy

@@ -7,7 +7,8 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.training.fit import NonFiniteError, fit
+from nas.runs.errors import NonFiniteError
+from nas.training.fit import fit
 from nas.training.losses import cross_entropy
 from nas.training.rollout import unroll
 from searchspace.cell import DynamicCell
