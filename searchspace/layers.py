@@ -3,6 +3,7 @@
 Shapes are (N, C, h, w) throughout; every block takes any size, down to one pixel, and any batch, down to one.
 """
 
+import torch
 import torch.nn.functional as F  # noqa: N812  (the usual name)
 from torch import Tensor, nn
 
@@ -36,4 +37,9 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, to a given (height, width) and never by a factor: strides round up, so factors are not whole."""
     if x.shape[-2:] == size:
         return x
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    if x.stride()[-2:] == (0, 0):  # one value a channel, as of global pooling, remains one
+        return x[..., :1, :1].expand(-1, -1, *size)
+    out = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    if out.requires_grad:  # on CPUs a part of a gradient, as of a concatenation, goes back seven times more slowly
+        out.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
+    return out

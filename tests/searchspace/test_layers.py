@@ -1,5 +1,7 @@
+import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from searchspace.layers import BatchNorm, resize
 
@@ -29,3 +31,20 @@ def test_resize_takes_a_size_and_leaves_equal_sizes_alone(draw):
 def test_resize_is_bilinear_between_pixel_centres():
     row = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)  # four pixels out of two: centres at -1/4, 1/4, 3/4, 5/4
     assert resize(row, (1, 4)).flatten().tolist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("size", [(3, 4), (5, 9), (2, 2)])
+def test_resize_of_one_value_a_channel_is_that_of_the_whole_map(size, draw, assert_same):
+    x = draw(2, 3, 1, 1)
+    expected = functional.interpolate(x.expand(-1, -1, 3, 4).clone(), size, mode="bilinear", align_corners=False)
+    assert_same(resize(x.expand(-1, -1, 3, 4), size), expected, [x])
+
+
+def test_resize_passes_on_the_gradient_of_a_part_of_a_concatenation(draw):
+    x = draw(2, 3, 3, 4)
+    other, weight = draw(2, 2, 5, 7, seed=1).detach(), draw(2, 5, 5, 7, seed=2).detach()
+    grads = []
+    for resized in (resize(x, (5, 7)), functional.interpolate(x, (5, 7), mode="bilinear", align_corners=False)):
+        [grad] = torch.autograd.grad((torch.cat((other, resized), 1) * weight).sum(), x)
+        grads.append(grad)
+    torch.testing.assert_close(*grads)
