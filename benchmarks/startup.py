@@ -31,10 +31,11 @@ import os, sys, threading, time
 from pathlib import Path
 
 def watch():
-    while "nas.training.evaluator" not in sys.modules:
+    register = None
+    while register is None:  # an import of its own would wait for that of the main thread, and that one for it
         time.sleep(0.02)
-    from torch.optim.optimizer import register_optimizer_step_post_hook
-    register_optimizer_step_post_hook(lambda *_: Path(os.environ["DYNCELL_FIRST_STEP"]).touch())
+        register = getattr(sys.modules.get("torch.optim.optimizer"), "register_optimizer_step_post_hook", None)
+    register(lambda *_: Path(os.environ["DYNCELL_FIRST_STEP"]).touch())
 
 threading.Thread(target=watch, daemon=True).start()
 '''
