@@ -14,9 +14,7 @@ is what other work on the machine disturbs least; wall time is what a person wai
 
 import argparse
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,20 +25,16 @@ from typing import Final
 
 import numpy as np
 import torch
+from machine import headline
+from made_up import FINGERPRINT, build_cache, candidate_spec, made_up
 from tabulate import tabulate
 
 from cache.features import FeatureCache
 from cache.rows import HeldRows, StreamedRows
 from cache.sealed import Array
-from cache.static.network import StaticNetwork, save_checkpoint
-from nas.runs.config import CandidateConfig
-from nas.training.compute import Compute
-from nas.training.evaluator import EvaluatorSpec
 from nas.training.job import Job
 from searchspace.space import Space
 
-FINGERPRINT: Final = "0" * 64
-CLASSES: Final = 11
 CPU: Final = torch.device("cpu")
 Arrays = dict[str, Array]
 
@@ -69,25 +63,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         ways = [*files(Path(folder), arrays), *batches(Path(folder), options.frames), *candidates(Path(folder))]
         table = timed(ways, options.runs)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
-    print(f"{os.cpu_count()} x {platform.machine()}, {megabytes:.0f} MB of features, commit {commit.stdout.strip()}\n")
+    print(f"{megabytes:.0f} MB of features, {headline()}")
     headers = ["", "CPU ms", "wall ms", "reference", "CPU ratio", "wall ratio"]
     print(tabulate(table, headers, tablefmt="github", floatfmt=("", ".1f", ".1f", "", ".2f", ".2f")))
-
-
-def made_up(frames: int, size: tuple[int, int]) -> Arrays:
-    """The arrays of a cache."""
-    rng = np.random.default_rng(0)
-    h8, h16, h32 = ((-(-size[0] // s), -(-size[1] // s)) for s in (8, 16, 32))
-    shapes = {"layer2": (*h8, 32), "layer3": (*h16, 96), "layer4": (*h32, 320), "dec": (*h8, 64)}
-    features = {
-        name: rng.standard_normal((frames, *shape), np.float32).astype(np.float16) for name, shape in shapes.items()
-    }
-    return features | {
-        name: rng.integers(0, CLASSES, (frames, *shape), np.uint8)
-        for name, shape in {"label8": h8, "label": size}.items()
-    }
 
 
 def files(folder: Path, arrays: Arrays) -> Iterator[Way]:
@@ -110,8 +89,8 @@ def files(folder: Path, arrays: Arrays) -> Iterator[Way]:
         cache = FeatureCache.open(folder / "features.h5", FINGERPRINT)
         return [cache.arrays[name].copy() for name in arrays]
 
-    for name in ("features.h5", "other.h5"):
-        build(folder / name)
+    build_cache(folder, arrays)
+    build(folder / "other.h5")
     save()
     assert all(np.array_equal(ours, plain) for ours, plain in zip(copies(), load(), strict=True))
     yield Way("np.save", "np.save", save, lambda: [(folder / f"{name}.npy").unlink() for name in arrays])
@@ -147,22 +126,6 @@ def batches(folder: Path, frames: int) -> Iterator[Way]:
     yield Way(reference, reference, plain)
     yield Way("50 batches, held", reference, lambda: [None for _ in held.batches(wanted)])
     yield Way("50 batches, streamed", reference, lambda: [None for _ in streamed.batches(wanted)])
-
-
-def candidate_spec(folder: Path) -> EvaluatorSpec:
-    """Candidates that train for one epoch on 64 windows of the `features.h5` in a folder; a static network joins it."""
-    save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
-    windows = tuple(zip(range(80), range(1, 81), range(2, 82), strict=True))
-    return EvaluatorSpec(
-        cache_path=folder / "features.h5",
-        fingerprint=FINGERPRINT,
-        static_checkpoint=folder / "static.pt",
-        classes=CLASSES,
-        train_windows=windows[:64],
-        val_windows=windows[64:],
-        candidate=CandidateConfig(epochs=1, batch=8, early_stop=False, max_memory=8),
-        compute=Compute(CPU, None),
-    )
 
 
 def candidates(folder: Path) -> Iterator[Way]:

@@ -9,17 +9,17 @@ numbers. The ratio is the faster plain one over ours. All are timed in turn, so 
 
 import argparse
 import copy
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from statistics import median
 
 import torch
+from machine import headline
 from plain import made_plain
 from tabulate import tabulate
 from torch import Tensor, nn
 
+from nas.runs.allocator import keep_freed_memory
 from searchspace.aggregations import AGGREGATIONS
 from searchspace.operations import OPERATIONS
 from searchspace.space import Space
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15, help="timed passes, of which the median (%(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as workers do
     torch.manual_seed(0)
     space = Space.load("paper")
     rows = []
@@ -67,8 +68,7 @@ def main() -> None:
             module = builders[choice.name](SHAPE[1], **choice.arguments)
             ours, *others = measure(module, arity, arguments.repeats)
             rows.append([str(choice), ours, *others, min(others) / ours])
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(f"{platform.machine()}, {arguments.threads} thread(s), torch {torch.__version__}, {commit.stdout.strip()}")
+    print(headline())
     headers = ["forward + backward, ms", "ours", "plain, channels-last", "plain, default format", "ratio"]
     print(tabulate(rows, headers, floatfmt=".1f"))
 

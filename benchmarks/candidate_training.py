@@ -1,65 +1,61 @@
 """Seconds that a candidate takes, beside the plain loop that one would write first, and candidates per hour.
 
-    python benchmarks/candidate_training.py [--full] [--genotypes 0 6] [--scaling] [--threads 1] [--device cpu]
+    python benchmarks/candidate_training.py [--full] [--genotypes 0 6] [--scaling | --rewards] [--threads 1]
+                                            [--device cpu] [--precision auto]
 
 Candidates are those of the `laptop` preset: windows of 5 frames of 180x240, batch 8, of the sizes of CamVid's lists, on
-made-up features. 6 are of the `video` space and 6 of the `paper` space. "Plain" is `plain_candidate` below: a
-`DataLoader` that reads the HDF5 file sample by sample, float32, the default memory format, and modules as `plain.py`
-has them; it neither counts costs nor measures latency nor looks at memory, as dyncell does for every candidate. Both
-start from the same weights and see the same windows in the same order, and their losses must agree.
+made-up features. 6 are of the `video` space and 6 of the `paper` space. "Plain" is `plain_training.py`: a `DataLoader`
+that reads the HDF5 file sample by sample, float32, the default memory format, and modules as `plain.py` has them; it
+neither counts costs nor measures latency nor looks at memory, as dyncell does for every candidate. Both start from the
+same weights and see the same windows in the same order, and their losses must agree.
 
 By default a candidate is worked out from two short ones, of one and of three epochs of a single batch: what comes once,
 and what comes with every batch. `--full` trains the whole of it. On a GPU dyncell works in bfloat16, and the peaks of
 memory are printed, too. The two ways take turns, each in a process of its own, as a worker is one; CPU time is
 disturbed less by other work on the machine.
+
+`--rewards` compares what the two ways find instead: rewards of small candidates (64x64, 64 windows) over 5 seeds.
 """
 
 import argparse
 import math
 import operator
 import os
-import platform
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from multiprocessing import get_context
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from plain import made_plain
+from machine import headline
+from made_up import build_cache, candidate_spec, made_up
+from plain_training import plain_candidate
 from tabulate import tabulate
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from cache.features import FeatureCache
-from cache.sealed import Record
-from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
 from nas.runs.allocator import keep_freed_memory
 from nas.runs.config import CandidateConfig, ComputeConfig
-from nas.runs.seeding import stream
-from nas.training.compute import resolve
+from nas.training.compute import Compute, resolve
 from nas.training.evaluator import EvaluatorSpec
-from nas.training.heads import build_head
 from nas.training.job import Job
-from searchspace.cell import DynamicCell
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 
-Way = Callable[[EvaluatorSpec, Genotype, int], float]
+Way = Callable[[EvaluatorSpec, Genotype, int], tuple[float, float]]
 Processes = Mapping[Way, ProcessPoolExecutor]
+Table = tuple[list[str], list[list[object]]]
 
-CLASSES, VOID, FRAMES, SEED = 11, 255, 5, 0
-EPOCHS, RATE, CLIP = 4, 4e-3, 3.0  # of the preset
+FRAMES = 5
+PRESET = CandidateConfig(
+    epochs=4, batch=8, learning_rate=4e-3, clip_norm=3.0, early_stop=False, max_memory=100.0
+)  # what is `laptop`'s, but that all are trained to the end
 WINDOWS, SCORED = 312, 19  # of CamVid's meta-train and meta-val
 SHORT = (3, 1)  # epochs of the two short candidates
-FEATURES = {"layer2": (8, 32), "layer3": (16, 96), "layer4": (32, 320), "dec": (8, 64)}  # stride and channels
+SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class Setting:
     blocks: int = 5
 
 
-WARM_UP = Setting(height=64, width=64)  # of what a process does once in its life, as is to load code
+SMALL = Setting(height=64, width=64)
 
 
 @dataclass(frozen=True)
@@ -91,98 +87,18 @@ class Spent:
         return Spent(self.wall * times, self.cpu * times, self.peak)
 
 
-class Windows(Dataset[dict[str, Tensor]]):
-    """Windows of frames out of the HDF5 file, each frame read when it is asked for."""
-
-    def __init__(self, spec: EvaluatorSpec, windows: tuple[tuple[int, ...], ...]) -> None:
-        self.file, self.windows = h5py.File(spec.cache_path), windows
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        frames = self.windows[index]
-        sample = {n: torch.from_numpy(np.stack([self.file[n][i] for i in frames])) for n in (*FEATURES, "label8")}
-        sample["label"] = torch.from_numpy(self.file["label"][frames[-1]])
-        return sample | {name: sample[name].permute(0, 3, 1, 2).float().contiguous() for name in FEATURES}
+def make_spec(folder: Path, setting: Setting, windows: int, compute: Compute) -> EvaluatorSpec:
+    """Features and all else that an evaluator is built from."""
+    build_cache(folder, made_up(windows + SCORED + FRAMES - 1, (setting.height, setting.width)))
+    preset = replace(PRESET, batch=setting.batch)
+    return candidate_spec(folder, windows, SCORED, FRAMES, preset, compute)
 
 
-def plain_candidate(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> float:
-    """Train and score; return the mean loss of the last epoch."""
-    device, settings = spec.compute.device, spec.candidate
-    static, _ = load_checkpoint(spec.static_checkpoint)
-    head = build_head(genotype, static.channels, spec.classes, seed)
-    head.classifier.load_state_dict(static.classifier.state_dict())
-    assert isinstance(head, DynamicCell)
-    head = made_plain(head).to(device)
-    optimizer = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
-    training, scoring = Windows(spec, spec.train_windows), Windows(spec, spec.val_windows)
-    for epoch in range(settings.epochs):
-        generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
-        order = torch.randperm(len(training), generator=generator).tolist()
-        losses = []
-        for batch in DataLoader(training, settings.batch, sampler=order):
-            labels = batch["label8"].to(device).long()
-            frames = enumerate(plain_frames(head, batch, device), start=1)
-            loss = torch.stack([F.cross_entropy(x, labels[:, i], ignore_index=VOID) for i, x in frames]).sum()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(head.parameters(), settings.clip_norm)
-            optimizer.step()
-            losses.append(loss.item())
-    head.eval()
-    counts = torch.zeros(CLASSES**2, dtype=torch.int64, device=device)
-    with torch.no_grad():
-        for batch in DataLoader(scoring, settings.batch):
-            label = batch["label"].to(device).long()
-            *_, logits = plain_frames(head, batch, device)
-            found = F.interpolate(logits, label.shape[1:], mode="bilinear").argmax(1)
-            counts += torch.bincount((label * CLASSES + found)[label != VOID], minlength=CLASSES**2)
-    return float(np.mean(losses))
-
-
-def plain_frames(head: DynamicCell, batch: dict[str, Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Logits of each frame after the first."""
-    clip = [{name: batch[name][:, i].to(device) for name in FEATURES} for i in range(FRAMES)]
-    state = head.init_state(clip[0])
-    for features in clip[1:]:
-        dec, state = head.step(features, state)
-        yield head.classifier(dec)
-
-
-def make_spec(folder: Path, setting: Setting, windows: int, device: str) -> EvaluatorSpec:
-    """Features, a static network, and all else that an evaluator is built from."""
-    height, width = setting.height, setting.width
-    sizes = {name: (-(-height // stride), -(-width // stride), c) for name, (stride, c) in FEATURES.items()}
-    shapes = {"label8": sizes["layer2"][:2], "label": (height, width)}
-    rng, frames = np.random.default_rng(SEED), max(windows, SCORED) + FRAMES - 1
-
-    def records() -> Iterator[Record]:
-        for _ in range(frames):
-            features = {n: rng.standard_normal((1, *size), np.float32).astype(np.float16) for n, size in sizes.items()}
-            yield features | {name: rng.integers(0, CLASSES, (1, *shape), np.uint8) for name, shape in shapes.items()}
-
-    FeatureCache.build(folder / "features.h5", "0", {}, [f"{i}" for i in range(frames)], records())
-    save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
-    every = tuple(tuple(range(i, i + FRAMES)) for i in range(frames - FRAMES + 1))
-    return EvaluatorSpec(
-        cache_path=folder / "features.h5",
-        fingerprint="0",
-        static_checkpoint=folder / "static.pt",
-        classes=CLASSES,
-        train_windows=every[:windows],
-        val_windows=every[:SCORED],
-        candidate=CandidateConfig(
-            epochs=EPOCHS, batch=setting.batch, learning_rate=RATE, clip_norm=CLIP, early_stop=False, max_memory=100.0
-        ),
-        compute=resolve(ComputeConfig(device=device)),
-    )
-
-
-def trained(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> float:
-    """Our way: the mean loss of the last epoch, as a search has it from a worker."""
+def trained(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple[float, float]:
+    """Our way: the mean loss of the last epoch and the reward, as a search has them from a worker."""
     trial = spec.build()(Job(number=0, genotype=genotype, seed=seed))
-    return trial.metrics["loss"]
+    assert trial.reward is not None
+    return trial.metrics["loss"], trial.reward
 
 
 def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, float]:
@@ -192,7 +108,7 @@ def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, flo
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
     wall, cpu = time.perf_counter(), time.process_time()
-    loss = way(spec, genotype, SEED)
+    loss, _ = way(spec, genotype, 0)
     if gpu:
         torch.cuda.synchronize()
     peak = torch.cuda.max_memory_allocated() / 2**30 if gpu else 0.0
@@ -210,50 +126,53 @@ def compare(processes: Processes, spec: EvaluatorSpec, genotype: Genotype) -> li
     return [plain, ours]
 
 
-def candidate(processes: Processes, setting: Setting, genotype: Genotype, device: str, full: bool) -> list[Spent]:
+def candidate(processes: Processes, setting: Setting, genotype: Genotype, compute: Compute, full: bool) -> list[Spent]:
     """As `compare`, of a whole candidate of the preset, trained or worked out from short ones."""
     with tempfile.TemporaryDirectory() as folder:
-        spec = make_spec(Path(folder), setting, WINDOWS if full else setting.batch, device)
+        spec = make_spec(Path(folder), setting, WINDOWS if full else setting.batch, compute)
         if full:
             return compare(processes, spec, genotype)
         briefly = (replace(spec, candidate=replace(spec.candidate, epochs=epochs)) for epochs in SHORT)
         long, short = (compare(processes, each, genotype) for each in briefly)
-    further = (EPOCHS * -(-WINDOWS // setting.batch) - SHORT[1]) / (SHORT[0] - SHORT[1])
+    further = (PRESET.epochs * -(-WINDOWS // setting.batch) - SHORT[1]) / (SHORT[0] - SHORT[1])
     return [less + (more + less * -1) * further for more, less in zip(long, short, strict=True)]
 
 
 def drawn(space: str, count: int, blocks: int = 5) -> list[Genotype]:
     """Genotypes, always the same."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(0)
     return [Space.load(space, blocks).uniform(rng) for _ in range(count)]
 
 
+def chosen(numbers: Sequence[int]) -> dict[str, Genotype]:
+    """Some of the 12, by name."""
+    every = {f"{space} {i}": each for space in ("video", "paper") for i, each in enumerate(drawn(space, 6))}
+    return {list(every)[i]: list(every.values())[i] for i in numbers}
+
+
 def line(name: str, spent: Sequence[Spent]) -> list[object]:
-    """A line of either table."""
+    """A line of either table of seconds."""
     plain, ours = spent
     ratios = (plain.wall / ours.wall, plain.cpu / ours.cpu)
     hourly = (3600 / plain.wall, 3600 / ours.wall)
     return [name, plain.wall, ours.wall, ratios[0], plain.cpu, ours.cpu, ratios[1], *hourly, plain.peak, ours.peak]
 
 
-def like_a_worker(threads: int) -> None:
-    """What a search's workers do before they train."""
-    torch.set_num_threads(threads)
-    keep_freed_memory()
+HEADERS = ["candidate", *("plain, s", "dyncell, s", "ratio"), *("plain, CPU s", "dyncell, CPU s", "ratio")]
+HEADERS += ["plain an hour", "dyncell an hour", "plain, GiB", "dyncell, GiB"]
 
 
-def preset_table(processes: Processes, arguments: argparse.Namespace) -> list[list[object]]:
+def preset_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> Table:
     """A line for each genotype, and for their mean."""
-    genotypes = {f"{space} {i}": each for space in ("video", "paper") for i, each in enumerate(drawn(space, 6))}
-    chosen = [list(genotypes)[i] for i in arguments.genotypes]
     pairs = {
-        name: candidate(processes, Setting(), genotypes[name], arguments.device, arguments.full) for name in chosen
+        name: candidate(processes, Setting(), genotype, compute, arguments.full)
+        for name, genotype in chosen(arguments.genotypes).items()
     }
     means = [reduce(operator.add, side) * (1 / len(pairs)) for side in zip(*pairs.values(), strict=True)]
-    return [*(line(name, pair) for name, pair in pairs.items()), line("mean", means)]
+    return HEADERS, [*(line(name, pair) for name, pair in pairs.items()), line("mean", means)]
 
 
-def scaling_table(processes: Processes, arguments: argparse.Namespace) -> list[list[object]]:
+def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> Table:
     """A line for each setting, of one genotype of the `paper` space for each number of blocks."""
     base = Setting()
     settings = [
@@ -265,8 +184,31 @@ def scaling_table(processes: Processes, arguments: argparse.Namespace) -> list[l
     for each in settings:
         [genotype] = drawn("paper", 1, each.blocks)
         name = f"{each.height}x{each.width}, batch {each.batch}, {each.blocks} blocks"
-        rows.append(line(name, candidate(processes, each, genotype, arguments.device, arguments.full)))
-    return rows
+        rows.append(line(name, candidate(processes, each, genotype, compute, arguments.full)))
+    return HEADERS, rows
+
+
+def reward_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> Table:
+    """Mean and standard deviation over the seeds, both ways. Raises AssertionError if the means differ by more."""
+    rows: list[list[object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        spec = make_spec(Path(folder), SMALL, 64, compute)
+        for name, genotype in chosen(arguments.genotypes).items():
+            found = [
+                [reward for _, reward in process.map(partial(way, spec, genotype), range(SEEDS))]
+                for way, process in processes.items()
+            ]
+            (plain, ours), spreads = np.mean(found, axis=1), np.std(found, axis=1, ddof=1)
+            noise = float(np.hypot(*spreads) / SEEDS**0.5)  # the standard error of the difference
+            assert abs(ours - plain) < 3 * noise, f"rewards of {name} differ: {found}"
+            rows.append([name, plain, spreads[0], ours, spreads[1], ours - plain, noise])
+    return ["candidate", "plain", "±", "dyncell", "±", "difference", "its standard error"], rows
+
+
+def like_a_worker(threads: int) -> None:
+    """What a search's workers do before they train."""
+    torch.set_num_threads(threads)
+    keep_freed_memory()
 
 
 def main() -> None:
@@ -275,25 +217,25 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="train whole candidates")
     parser.add_argument("--genotypes", type=int, nargs="+", default=range(12), help="which of the 12 (default: all)")
     parser.add_argument("--scaling", action="store_true", help="other batches, resolutions and numbers of blocks")
+    parser.add_argument("--rewards", action="store_true", help="what is found, and not how fast")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="such as cuda (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="of dyncell")
     arguments = parser.parse_args()
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait for each other cost no CPU time
-    table = scaling_table if arguments.scaling else preset_table
+    torch.set_num_threads(arguments.threads)
+    table = reward_table if arguments.rewards else scaling_table if arguments.scaling else preset_table
+    compute = resolve(ComputeConfig(device=arguments.device, precision=arguments.precision))
     own, threads = (1, get_context("spawn")), (arguments.threads,)
     with (
         ProcessPoolExecutor(*own, torch.set_num_threads, threads) as plain,
         ProcessPoolExecutor(*own, like_a_worker, threads) as ours,
     ):
         processes: Processes = {plain_candidate: plain, trained: ours}
-        candidate(processes, WARM_UP, drawn("video", 1)[0], arguments.device, full=False)
-        rows = table(processes, arguments)
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    print(f"{platform.machine()}, {arguments.device}, {arguments.threads} thread(s), torch {torch.__version__}")
-    print(f"commit {commit.stdout.strip()}; seconds of a candidate\n")
-    headers = ["candidate", *("plain", "dyncell", "ratio"), *("plain, CPU", "dyncell, CPU", "ratio")]
-    headers += ["plain an hour", "dyncell an hour", "plain, GiB", "dyncell, GiB"]
-    print(tabulate(rows, headers, tablefmt="github", floatfmt=".1f"))
+        candidate(processes, SMALL, drawn("video", 1)[0], compute, full=False)  # what a process does once in its life
+        headers, rows = table(processes, arguments, compute)
+    print(headline(arguments.device))
+    print(tabulate(rows, headers, tablefmt="github", floatfmt=".3f" if arguments.rewards else ".1f"))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ the CamVid search that README.md reports.
 
 import argparse
 import json
-import platform
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from machine import headline
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -81,9 +80,7 @@ def main() -> None:
     static = StaticNetwork(CLASSES, auxiliary=False)
     timings = [Timing(tuple(map(int, size.split("x"))), arguments.clip, arguments.repeats) for size in arguments.sizes]
     rows = [line(name, net, timing, compute) for timing in timings for name, net in networks(static).items()]
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    print(f"{platform.machine()}, {compute.device}, {arguments.threads} thread(s), torch {torch.__version__}")
-    print(f"commit {commit.stdout.strip()}; mean over {arguments.clip} frames\n")
+    print(f"mean over {arguments.clip} frames; {headline(arguments.device)}")
     headers = ["size", "network", "GMAC", "later, ms", "±", "per-frame, ms", "later / per-frame", "mean / per-frame"]
     print(tabulate(rows, headers, tablefmt="github", floatfmt=("", "", ".2f", ".1f", ".1f", ".1f", ".2f", ".2f")))
 

@@ -12,8 +12,6 @@ Where there is a GPU, the last line is a 21x21 window on it, beside attention to
 
 import argparse
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
+from machine import headline
 from tabulate import tabulate
 from torch import Tensor
 
@@ -171,10 +170,7 @@ def main() -> None:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait for each other cost no CPU time
     cases = [*CASES, ON_GPU] if torch.cuda.is_available() else CASES
     lines = [line(case, arguments.threads, arguments.passes) for case in cases]
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    print(f"command  python -m benchmarks.local_correlation --threads {arguments.threads} --passes {arguments.passes}")
-    print(f"machine  {os.cpu_count()} x {platform.machine()}, torch {torch.__version__}")
-    print(f"commit   {commit.stdout.strip()}\n")
+    print(headline("cpu and cuda" if torch.cuda.is_available() else "cpu"))
     headers = [
         "forward + backward",
         "ms",

@@ -13,10 +13,7 @@ crowd       A search with a crowd of workers whose trials sleep for 0.5 to 1.5 s
 """
 
 import argparse
-import os
-import platform
 import random
-import subprocess
 import tempfile
 import time
 from collections import deque
@@ -29,10 +26,10 @@ from unittest import mock
 
 import numpy as np
 import torch
-from cache_read import FINGERPRINT, candidate_spec, made_up
+from machine import headline
+from made_up import build_cache, candidate_spec, made_up
 from tabulate import tabulate
 
-from cache.features import FeatureCache
 from nas.runs.config import SearchConfig
 from nas.runs.executor import Executor, InlineExecutor, Result, Worker
 from nas.runs.store import RunStore
@@ -64,8 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = [row for part in options.only for row in parts[part](options)]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(f"{os.cpu_count()} x {platform.machine()}, load {os.getloadavg()[0]:.1f}, commit {commit.stdout.strip()}\n")
+    print(headline())
     print(tabulate(rows, ["", "", "target"], tablefmt="github", floatfmt=".1f"))
 
 
@@ -140,8 +136,7 @@ def memory(path: Path, processes: set[int]) -> Iterator[Row]:
 
 def made_up_spec(folder: Path) -> EvaluatorSpec:
     """Candidates that train for one epoch on 64 windows."""
-    arrays = made_up(96, (180, 240))
-    FeatureCache.build(folder / "features.h5", FINGERPRINT, {}, [f"frame{i}" for i in range(96)], [arrays])
+    build_cache(folder, made_up(96, (180, 240)))
     return candidate_spec(folder)
 
 

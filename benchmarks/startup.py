@@ -9,8 +9,6 @@ says what a quiet machine would need at least on one core; wall time is what a p
 
 import argparse
 import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+from machine import headline
 from tabulate import tabulate
 
 LIMIT: Final = 300.0  # seconds
@@ -63,8 +62,7 @@ def main() -> None:
             for way, (words, _) in ways.items():
                 spans[way].append(to_first_step(folder, words, f"{way}-{run}"))
     rows = [(way, *map(min, zip(*spans[way], strict=True)), target) for way, (_, target) in ways.items()]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(f"{os.cpu_count()} x {platform.machine()}, load {os.getloadavg()[0]:.1f}, commit {commit.stdout.strip()}\n")
+    print(headline())
     print(tabulate(rows, ["", "CPU s", "wall s", "target s"], tablefmt="github", floatfmt=".2f"))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from searchspace.attention import AttentionPropagation, LocalCorrelation, MemoryAttention
 from searchspace.layers import BatchNorm, ConvNormReLU
-from searchspace.sampling import bilinear, weighted_windows
+from searchspace.sampling import bilinear, weighted_pixels
 
 
 class WeightedSum(nn.Module):
@@ -59,10 +59,14 @@ class PredictiveFilter(nn.Module):
             self.kernel.bias.copy_(torch.eye(9)[4])
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        weight = self.kernel(x1).permute(0, 2, 3, 1).unflatten(-1, (3, 3))
-        above, before = (torch.arange(-1, length - 1, dtype=torch.int32, device=x2.device) for length in x2.shape[-2:])
-        row, column = above.unsqueeze(1).expand(weight.shape[:3]), before.expand(weight.shape[:3])
-        return weighted_windows(x2, row, column, weight).permute(0, 3, 1, 2)
+        height, width = x2.shape[-2:]
+        tap = torch.arange(9, dtype=torch.int32, device=x2.device)
+        y = torch.arange(height, dtype=torch.int32, device=x2.device).view(-1, 1, 1) + tap // 3 - 1  # (h, 1, 9)
+        x = torch.arange(width, dtype=torch.int32, device=x2.device).view(-1, 1) + tap % 3 - 1  # (w, 9)
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+        weight = self.kernel(x1).permute(0, 2, 3, 1) * inside.float()
+        return weighted_pixels(x2, index.expand(weight.shape), weight).permute(0, 3, 1, 2)
 
 
 class AffineSampling(nn.Module):
@@ -80,13 +84,13 @@ class AffineSampling(nn.Module):
             self.affine.bias.copy_(torch.eye(2, 3).flatten())
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        height, width = x1.shape[-2:]
+        height, width = size = (x1.shape[-2], x1.shape[-1])
         pooled = x2.mean(dim=(2, 3)).to(self.affine.weight.dtype)
         # As a sum, because a linear layer under autocast would move points by tenths of a pixel.
         theta = ((self.affine.weight * pooled.unsqueeze(1)).sum(2) + self.affine.bias).view(-1, 2, 3)
         grid = F.affine_grid(theta, [len(x1), 1, height, width], align_corners=False)
-        column, row = (grid[..., i].add(1).mul(n / 2).sub(0.5).clamp(0, n - 1) for i, n in enumerate((width, height)))
-        return bilinear(x1, row, column).permute(0, 3, 1, 2)
+        x, y = (grid[..., i].add(1).mul(n / 2).sub(0.5).clamp(0, n - 1) for i, n in enumerate((width, height)))
+        return weighted_pixels(x1, *bilinear(y, x, size)).permute(0, 3, 1, 2)
 
 
 class AttentionGate(nn.Module):

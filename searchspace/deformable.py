@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from searchspace.layers import ConvNormReLU
-from searchspace.sampling import bilinear
+from searchspace.sampling import bilinear, weighted_pixels
 
 TAPS = 9
 
@@ -47,6 +47,7 @@ def deformed_taps(x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
     height, width = x.shape[-2:]
     tap = torch.arange(3.0, device=x.device) - 1
     down, right = (axis.flatten() for axis in torch.meshgrid(tap, tap, indexing="ij"))
-    row = offset[..., 0] + down + torch.arange(height, device=x.device).view(-1, 1, 1)
-    column = offset[..., 1] + right + torch.arange(width, device=x.device).view(-1, 1)
-    return bilinear(x, row, column, scale=mask).flatten(-2).permute(0, 3, 1, 2)
+    y = offset[..., 0] + down + torch.arange(height, device=x.device).view(-1, 1, 1)
+    x_ = offset[..., 1] + right + torch.arange(width, device=x.device).view(-1, 1)
+    taps = weighted_pixels(x, *bilinear(y, x_, (height, width), scale=mask))
+    return taps.flatten(-2).permute(0, 3, 1, 2)

@@ -1,13 +1,10 @@
-"""Reading a map through small windows at computed places; bilinear interpolation is one of them.
+"""Reading a map at computed places: weighted sums of pixels, and bilinear interpolation as one of them.
 
-A map is seen as a table with one row of channels a pixel, and a frame of zeros around it. Deformable convolution,
-affine sampling and predicted filters are then the same thing, sums of a few neighbouring rows with weights that are
-learned, and nothing larger than their result is held.
+A map is seen as a table with one row of channels a pixel. Deformable convolution, affine sampling and predicted filters
+are then the same thing, sums of a few rows with weights that are learned, and nothing larger than their result is held.
 """
 
-from collections.abc import Sequence
 from functools import reduce
-from itertools import product
 from typing import Any
 
 import torch
@@ -16,86 +13,75 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def weighted_windows(x: Tensor, row: Tensor, column: Tensor, weight: Tensor) -> Tensor:
-    """Sum `weight[..., i, j] * x[row + i, column + j]` over i and j; differentiable in `x` and `weight`, once.
+def weighted_pixels(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+    """Sum `weight[..., k] * x[pixel index[..., k]]` over k; differentiable in `x` and `weight`, once.
 
     Args:
-        x: (N, C, h, w), best in channels-last format; 0 outside.
-        row: int32 (N, ...), of the upper left pixel of each window; windows leave the map by one pixel at most.
-        column: of that pixel, likewise.
-        weight: (N, ..., I, J); sums are accumulated in the wider of its and the map's type.
+        x: (N, C, h, w), best in channels-last format.
+        index: int32 or, more slowly, int64 (N, ..., K), row * w + column of a pixel of the same image.
+        weight: (N, ..., K); sums are accumulated in the wider of its and the map's type.
 
     Returns:
         (N, ..., C), of the type of `x`.
     """
-    n, c, height, width = x.shape
-    height, width = height + 2, width + 2  # with the frame
+    (n, c, height, width), shape = x.shape, index.shape[:-1]
     dtype = torch.promote_types(x.dtype, weight.dtype)
-    table = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).reshape(-1, c).to(dtype)
-    image = torch.arange(n, dtype=torch.int32, device=x.device).view(-1, *[1] * (row.dim() - 1))
-    corner = ((image * height + row + 1) * width + column + 1).flatten()
-    steps = [i * width + j for i, j in product(*map(range, weight.shape[-2:]))]
-    weight = weight.reshape(len(corner), len(steps)).to(dtype)
+    table = x.permute(0, 2, 3, 1).reshape(-1, c).to(dtype)
+    first = torch.arange(n, dtype=torch.int32, device=x.device).view(-1, *[1] * (index.dim() - 1)) * (height * width)
+    index, weight = (index + first).flatten(0, -2), weight.flatten(0, -2).to(dtype)
     if torch.compiler.is_exporting():  # ONNX has no `embedding_bag`, only a slow loop over its sums
-        pixels = zip(steps, weight.unbind(1), strict=True)
-        out = reduce(torch.add, (table[corner + step] * w.unsqueeze(1) for step, w in pixels))
+        taps = zip(index.unbind(1), weight.unbind(1), strict=True)
+        out = reduce(torch.add, (table[i] * w.unsqueeze(1) for i, w in taps))
     else:
-        index = corner.unsqueeze(1) + torch.tensor(steps, dtype=torch.int32, device=x.device)
         sums = F.embedding_bag(index, table.detach(), mode="sum", per_sample_weights=weight)
-        out = _GradientOfTable.apply(sums, table, corner, weight, steps)  # type: ignore[no-untyped-call]
-    return out.view(*row.shape, c).to(x.dtype)
+        out = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
+    return out.view(*shape, c).to(x.dtype)
 
 
-def bilinear(x: Tensor, row: Tensor, column: Tensor, scale: Tensor | float = 1.0) -> Tensor:
-    """A map at points between its pixels; 0 outside, NaN where a coordinate is.
+def bilinear(y: Tensor, x: Tensor, size: tuple[int, int], scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    """Index and weight, both (..., 4), of the pixels around the points (`y`, `x`) of a map of `size` (height, width).
 
-    Args:
-        x: (N, C, h, w).
-        row: (N, ...), counted in pixels from the centre of the first.
-        column: likewise.
-        scale: what each point's value is multiplied by.
-
-    Returns:
-        (N, ..., C), differentiable in all four.
+    Coordinates count pixels, (0, 0) is the centre of the first one. Pixels outside the map have weight 0. Weights are
+    multiplied by `scale` (...).
     """
-    (top, down), (left, right) = _split(row, x.shape[2]), _split(column, x.shape[3])
-    lower = scale * down
-    upper = scale - lower
-    weights = [upper - upper * right, upper * right, lower - lower * right, lower * right]
-    return weighted_windows(x, top, left, torch.stack(weights, -1).view(*row.shape, 2, 2))
+    (top, above), (bottom, below) = _neighbours(y, size[0])
+    (left, before), (right, after) = _neighbours(x, size[1])
+    above, below, top, bottom = above * scale, below * scale, top * size[1], bottom * size[1]
+    # Each a map of its own, stacked last: arithmetic on innermost dimensions of 2 is ten times slower on CPUs.
+    index = torch.stack((top + left, top + right, bottom + left, bottom + right), -1)
+    return index, torch.stack((above * before, above * after, below * before, below * after), -1)
 
 
-def _split(position: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """The whole position below each one, int32 from -1 to `length` - 1, and how far above it that is, from 0 to 1."""
-    position = position.clamp(-1, length)
-    below = position.detach().floor().int().clamp(-1, length - 1)  # in this order NaN becomes a valid position too
-    return below, position - below
+def _neighbours(position: Tensor, length: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The whole positions, int32, below and above each one, with their linear weights; outside clamped, of weight 0."""
+    low = position.detach().floor()
+    share = position - low
+    weights = (1 - share) * ((low >= 0) & (low < length)), share * ((low >= -1) & (low < length - 1))
+    low = low.int()  # before clamping, so that NaN is a valid index too, with a weight of NaN
+    return (low.clamp(0, length - 1), weights[0]), ((low + 1).clamp(0, length - 1), weights[1])
 
 
 class _GradientOfTable(torch.autograd.Function):
-    """Passes `sums[b] = sum_k weight[b, k] * table[corner[b] + steps[k]]` on and gives `table` the gradient of that.
+    """Passes `sums[b] = sum_k weight[b, k] * table[index[b, k]]` on and gives `table` the gradient of that.
 
     `embedding_bag` would do so itself, but slowly on CPUs. The gradient is a weighted sum of rows too, of the incoming
-    gradient, so the same kernel computes it once the windows are sorted by their corners, which all K pixels of a
-    window share; and in the same order every time.
+    gradient, so the same kernel computes it once the indices are sorted; and in the same order every time.
     """
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, table: Tensor, corner: Tensor, weight: Tensor, steps: Sequence[int]) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(corner, weight)
-        ctx.rows, ctx.steps = len(table), steps
+    def forward(ctx: Any, sums: Tensor, table: Tensor, index: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(index, weight)
+        ctx.rows = len(table)
         return sums.view_as(sums)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None]:  # noqa: ANN401
         if not ctx.needs_input_grad[1]:
-            return grad, None, None, None, None
-        corner, weight = ctx.saved_tensors
-        corner, order = corner.sort()
-        corners = ctx.rows - ctx.steps[-1]
-        starts = torch.searchsorted(corner, torch.arange(corners, dtype=corner.dtype, device=corner.device))
-        table = grad.new_zeros(ctx.rows, grad.shape[1])
-        for step, weights in zip(ctx.steps, weight[order].T.contiguous(), strict=True):
-            table[step : step + corners] += F.embedding_bag(order, grad, starts, mode="sum", per_sample_weights=weights)
-        return grad, table, None, None, None
+            return grad, None, None, None
+        index, weight = ctx.saved_tensors
+        rows, order = index.flatten().sort()
+        starts = torch.searchsorted(rows, torch.arange(ctx.rows, dtype=rows.dtype, device=rows.device))
+        weights = weight.flatten()[order]
+        readers = order // index.shape[1]
+        return grad, F.embedding_bag(readers, grad, starts, mode="sum", per_sample_weights=weights), None, None
