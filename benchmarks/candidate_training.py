@@ -1,20 +1,18 @@
 """Seconds that a candidate takes, beside the plain loop that one would write first, and candidates per hour.
 
-    python benchmarks/candidate_training.py [--full] [--genotypes 0 6] [--scaling | --rewards] [--threads 1]
-                                            [--device cpu] [--precision auto]
+    python benchmarks/candidate_training.py [--full] [--genotypes 0 6] [--scaling] [--threads 1] [--device cpu]
 
 Candidates are those of the `laptop` preset: windows of 5 frames of 180x240, batch 8, of the sizes of CamVid's lists, on
 made-up features. 6 are of the `video` space and 6 of the `paper` space. "Plain" is `plain_training.py`: a `DataLoader`
 that reads the HDF5 file sample by sample, float32, the default memory format, and modules as `plain.py` has them; it
 neither counts costs nor measures latency nor looks at memory, as dyncell does for every candidate. Both start from the
-same weights and see the same windows in the same order, and their losses must agree.
+same weights and see the same windows in the same order; their first losses must agree, and what becomes of them is
+`candidate_agreement.py`'s.
 
-By default a candidate is worked out from two short ones, of one and of three epochs of a single batch: what comes once,
-and what comes with every batch. `--full` trains the whole of it. On a GPU dyncell works in bfloat16, and the peaks of
-memory are printed, too. The two ways take turns, each in a process of its own, as a worker is one; CPU time is
-disturbed less by other work on the machine.
-
-`--rewards` compares what the two ways find instead: rewards of small candidates (64x64, 64 windows) over 5 seeds.
+By default a candidate is worked out from short ones, of three and of eight epochs of a single batch: what comes once,
+and what comes with every batch when memory has settled. `--full` trains the whole of it. On a GPU dyncell works in
+bfloat16, and the peaks of memory are printed, too. The two ways take turns, each in a process of its own, as a worker
+is one; CPU time is disturbed less by other work on the machine.
 """
 
 import argparse
@@ -26,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import reduce
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -54,8 +52,7 @@ PRESET = CandidateConfig(
     epochs=4, batch=8, learning_rate=4e-3, clip_norm=3.0, early_stop=False, max_memory=100.0
 )  # what is `laptop`'s, but that all are trained to the end
 WINDOWS, SCORED = 312, 19  # of CamVid's meta-train and meta-val
-SHORT = (3, 1)  # epochs of the two short candidates
-SEEDS = 5
+SHORT = (3, 8)  # steps of the short candidates
 
 
 @dataclass(frozen=True)
@@ -115,26 +112,23 @@ def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, flo
     return Spent(time.perf_counter() - wall, time.process_time() - cpu, peak), loss
 
 
-def compare(processes: Processes, spec: EvaluatorSpec, genotype: Genotype) -> list[Spent]:
-    """The plain way and ours. Raises AssertionError if their losses differ."""
+def compare(processes: Processes, spec: EvaluatorSpec, genotype: Genotype) -> tuple[list[Spent], list[float]]:
+    """What the plain way and ours take, and their losses."""
     runs = [process.submit(spend, way, spec, genotype).result() for way, process in processes.items()]
-    (plain, expected), (ours, loss) = runs
-    # Of one step, before any update; then rounding grows, most where deformable samples start between two gradients.
-    untouched = spec.candidate.batch == len(spec.train_windows) and spec.candidate.epochs == 1
-    tolerance = 1e-3 if untouched and spec.compute.dtype is None else 3e-2
-    assert math.isclose(loss, expected, rel_tol=tolerance), f"losses differ: {loss} and {expected} of {genotype}"
-    return [plain, ours]
+    return [spent for spent, _ in runs], [loss for _, loss in runs]
 
 
 def candidate(processes: Processes, setting: Setting, genotype: Genotype, compute: Compute, full: bool) -> list[Spent]:
-    """As `compare`, of a whole candidate of the preset, trained or worked out from short ones."""
+    """What a whole candidate of the preset takes, trained or worked out; AssertionError if first losses differ."""
     with tempfile.TemporaryDirectory() as folder:
         spec = make_spec(Path(folder), setting, WINDOWS if full else setting.batch, compute)
+        steps = {n: replace(spec, candidate=replace(spec.candidate, epochs=n)) for n in (1, *SHORT)}
         if full:
-            return compare(processes, spec, genotype)
-        briefly = (replace(spec, candidate=replace(spec.candidate, epochs=epochs)) for epochs in SHORT)
-        long, short = (compare(processes, each, genotype) for each in briefly)
-    further = (PRESET.epochs * -(-WINDOWS // setting.batch) - SHORT[1]) / (SHORT[0] - SHORT[1])
+            return compare(processes, spec, genotype)[0]
+        _, losses = compare(processes, steps[1], genotype)
+        assert math.isclose(*losses, rel_tol=1e-3 if compute.dtype is None else 3e-2), f"{losses} of {genotype}"
+        (short, _), (long, _) = (compare(processes, steps[n], genotype) for n in SHORT)
+    further = (PRESET.epochs * -(-WINDOWS // setting.batch) - SHORT[0]) / (SHORT[1] - SHORT[0])
     return [less + (more + less * -1) * further for more, less in zip(long, short, strict=True)]
 
 
@@ -188,23 +182,6 @@ def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: 
     return HEADERS, rows
 
 
-def reward_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> Table:
-    """Mean and standard deviation over the seeds, both ways. Raises AssertionError if the means differ by more."""
-    rows: list[list[object]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        spec = make_spec(Path(folder), SMALL, 64, compute)
-        for name, genotype in chosen(arguments.genotypes).items():
-            found = [
-                [reward for _, reward in process.map(partial(way, spec, genotype), range(SEEDS))]
-                for way, process in processes.items()
-            ]
-            (plain, ours), spreads = np.mean(found, axis=1), np.std(found, axis=1, ddof=1)
-            noise = float(np.hypot(*spreads) / SEEDS**0.5)  # the standard error of the difference
-            assert abs(ours - plain) < 3 * noise, f"rewards of {name} differ: {found}"
-            rows.append([name, plain, spreads[0], ours, spreads[1], ours - plain, noise])
-    return ["candidate", "plain", "±", "dyncell", "±", "difference", "its standard error"], rows
-
-
 def like_a_worker(threads: int) -> None:
     """What a search's workers do before they train."""
     torch.set_num_threads(threads)
@@ -217,14 +194,13 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="train whole candidates")
     parser.add_argument("--genotypes", type=int, nargs="+", default=range(12), help="which of the 12 (default: all)")
     parser.add_argument("--scaling", action="store_true", help="other batches, resolutions and numbers of blocks")
-    parser.add_argument("--rewards", action="store_true", help="what is found, and not how fast")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="such as cuda (default: %(default)s)")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"], help="of dyncell")
     arguments = parser.parse_args()
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait for each other cost no CPU time
     torch.set_num_threads(arguments.threads)
-    table = reward_table if arguments.rewards else scaling_table if arguments.scaling else preset_table
+    table = scaling_table if arguments.scaling else preset_table
     compute = resolve(ComputeConfig(device=arguments.device, precision=arguments.precision))
     own, threads = (1, get_context("spawn")), (arguments.threads,)
     with (
@@ -235,7 +211,7 @@ def main() -> None:
         candidate(processes, SMALL, drawn("video", 1)[0], compute, full=False)  # what a process does once in its life
         headers, rows = table(processes, arguments, compute)
     print(headline(arguments.device))
-    print(tabulate(rows, headers, tablefmt="github", floatfmt=".3f" if arguments.rewards else ".1f"))
+    print(tabulate(rows, headers, tablefmt="github", floatfmt=".1f"))
 
 
 if __name__ == "__main__":
