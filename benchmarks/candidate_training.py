@@ -9,7 +9,7 @@ neither counts costs nor measures latency nor looks at memory, as dyncell does f
 same weights and see the same windows in the same order; their first losses must agree, and what becomes of them is
 `candidate_agreement.py`'s.
 
-By default a candidate is worked out from short ones, of three and of eight epochs of a single batch: what comes once,
+By default a candidate is worked out from short ones, of two and of five epochs of a single batch: what comes once,
 and what comes with every batch when memory has settled. `--full` trains the whole of it. On a GPU dyncell works in
 bfloat16, and the peaks of memory are printed, too. The two ways take turns, each in a process of its own, as a worker
 is one; CPU time is disturbed less by other work on the machine.
@@ -52,7 +52,7 @@ PRESET = CandidateConfig(
     epochs=4, batch=8, learning_rate=4e-3, clip_norm=3.0, early_stop=False, max_memory=100.0
 )  # what is `laptop`'s, but that all are trained to the end
 WINDOWS, SCORED = 312, 19  # of CamVid's meta-train and meta-val
-SHORT = (3, 8)  # steps of the short candidates
+SHORT = (2, 5)  # steps of the short candidates
 
 
 @dataclass(frozen=True)
