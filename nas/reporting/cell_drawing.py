@@ -5,8 +5,10 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Curve
+from matplotlib.textpath import TextPath
 
 from nas.reporting.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, short
 from searchspace.genotype import INPUTS, Genotype
@@ -56,16 +58,17 @@ def _draw(axes: Axes, genotype: Genotype, placed: Layout) -> None:
         x, y = placed.positions[f"block{index}"]
         _card(axes, (x, y), "#EEF4F8", CARD_HEIGHT)
         title = f"{index}: {short(str(block.aggregation))}"
-        axes.text(x, y + 0.24, title, ha="center", va="center", fontsize=_size(title), fontweight="bold")
+        axes.text(x, y + 0.24, title, ha="center", va="center", fontsize=_size(title, "bold"), fontweight="bold")
         for height, operation in zip(PORTS, block.operations, strict=True):
             left = x - CARD_WIDTH / 2 + 0.03
             caption = short(str(operation))
             axes.text(left, y + height, caption, ha="left", va="center", fontsize=_size(caption))
 
 
-def _size(caption: str) -> float:
-    """Points in which a caption fits into a card."""
-    return 9 * min(1, 25 / len(caption))
+def _size(caption: str, weight: str = "normal") -> float:
+    """Points in which a caption fits into a card: 9, or less if it is long."""
+    width = TextPath((0, 0), caption, size=9, prop=FontProperties(weight=weight)).get_extents().width  # 1/72 inch
+    return 9 * min(1, 0.82 * CARD_WIDTH * WIDE * 72 / width)
 
 
 def _card(axes: Axes, centre: Point, colour: str, height: float) -> None:
