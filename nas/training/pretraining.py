@@ -15,6 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
+from cache.errors import DataError
 from cache.static.encoder_weights import load_encoder
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.runs.config import StaticConfig
@@ -85,6 +86,7 @@ class Pretraining:
             meta: JSON-able facts to store with the network, beside its epoch and scores.
 
         Raises:
+            DataError: nothing that was trained on has a label.
             NonFiniteError: the training diverged.
             OSError: the folder cannot be written or the disk is full.
         """
@@ -127,6 +129,8 @@ class Pretraining:
 
     def _after_epoch(self, epoch: int, loss: float) -> bool:
         done, config = epoch + 1, self._config
+        if loss == 0:  # which cross-entropy is of nothing alone
+            raise DataError("no pixel that was trained on has a label; see what the masks hold and which value is void")
         if done % config.validate_every and done != config.epochs:
             return True
         scores = confusion(self._network, self._val, config.batch, self._compute).scores()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from cache.datasets.clips import Frame
+from cache.errors import DataError
 from cache.static.network import StaticNetwork, load_checkpoint
 from nas.runs.config import StaticConfig
 from nas.training.compute import Compute
@@ -60,6 +61,20 @@ def training(train=None, **recipe):
 def curve(folder):
     with (folder / "curve.csv").open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+class Unlabelled(Halves):
+    """Masks of a value that means void throughout."""
+
+    def label(self, frame):
+        return np.full(SIZE, 255, np.uint8)
+
+
+def test_a_training_list_without_a_labelled_pixel_is_an_error_and_no_network(tmp_path):
+    train = LabelledFrames(Unlabelled(), [Frame(str(i), "clip", i) for i in range(8)], SIZE)
+    with pytest.raises(DataError, match="no pixel that was trained on has a label"):
+        training(train).run(tmp_path, {})
+    assert not (tmp_path / "network.pt").exists()
 
 
 def test_a_stopped_training_goes_on_to_the_same_network_bit_for_bit(tmp_path):
