@@ -72,7 +72,7 @@ def imitate(controller: Controller, tokens: Tensor) -> None:
     def loss(batch: Tensor) -> Tensor:
         return -controller.log_prob(batch).mean()
 
-    optimizer = torch.optim.Adam(controller.parameters(), IMITATION_RATE)
+    optimizer = torch.optim.Adam(controller.parameters(), IMITATION_RATE, fused=True)
     half = loss(tokens).item() / 2
     fit(loss, lambda epoch: [tokens], [optimizer], epochs=range(1000), after_epoch=lambda epoch, value: value > half)
 

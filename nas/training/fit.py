@@ -31,8 +31,8 @@ def fit(
     Args:
         loss_of: forward pass of one batch to a scalar mean loss, in train mode, under the caller's autocast.
         batches: the batches of an epoch, by its number; the caller seeds their order with it.
-        optimizers: stepped together, each owning its own parameters. If all are `fused`, they refuse a step themselves
-            that is not finite, and the device is waited for once an epoch and not at every step.
+        optimizers: stepped together, each owning its own parameters; `fused`, as these refuse a step themselves that is
+            not finite, so that the device is waited for once an epoch and not at every step.
         epochs: numbers of the epochs to run; a resumed training starts later.
         after_epoch: called with the epoch's number and mean loss; training goes on while it returns True.
         schedulers: advanced after every step.
@@ -45,10 +45,12 @@ def fit(
 
     Raises:
         NonFiniteError: a loss or gradient is not finite; parameters are as they were before that step.
+        ValueError: an optimiser is not `fused`.
     """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parameters = [parameter for group in groups for parameter in group["params"]]
-    patient = all(group.get("fused") for group in groups)
+    if not all(group.get("fused") for group in groups):
+        raise ValueError("optimizers must be made with fused=True: others take steps that are not finite")
     mean = math.nan
     for epoch in epochs:
         losses = []
@@ -59,16 +61,14 @@ def fit(
             loss = torch.stack([_backward(loss_of(part)) for part in split(batch)]).sum()
             norm = clip_grad_norm_(parameters, clip_norm)
             finite = finite & torch.isfinite(loss + norm)
-            if not patient:
-                _require(finite, epoch)
             for optimizer in optimizers:
-                if patient:
-                    optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]  # as `GradScaler` has it
+                optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]  # as `GradScaler` has it
                 optimizer.step()
             for scheduler in schedulers:
                 scheduler.step()
             losses.append(loss)
-        _require(finite, epoch)
+        if not finite:
+            raise NonFiniteError(f"the loss or its gradient became infinite or NaN in epoch {epoch}")
         mean = torch.stack(losses).mean().item()
         if not after_epoch(epoch, mean):
             break
@@ -78,8 +78,3 @@ def fit(
 def _backward(loss: Tensor) -> Tensor:
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
-
-
-def _require(finite: Tensor, epoch: int) -> None:
-    if not finite:
-        raise NonFiniteError(f"the loss or its gradient became infinite or NaN in epoch {epoch}")

@@ -204,5 +204,5 @@ def _optimizer(config: StaticConfig, network: StaticNetwork) -> Optimizer:
             chosen = [p for p in named if (p.ndim > 1) == kernels]
             groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
     if config.optimizer == "sgd":
-        return SGD(groups, momentum=MOMENTUM)
-    return AdamW(groups)
+        return SGD(groups, momentum=MOMENTUM, fused=True)
+    return AdamW(groups, fused=True)

@@ -94,7 +94,8 @@ class Retraining:
         first, second = (_head_optimizer(config, head, rate) for rate in config.head_rates)
         optimizers = [second]
         if config.static_rate > 0:
-            optimizers.append(SGD(static, config.static_rate, momentum=MOMENTUM, weight_decay=config.weight_decay))
+            decay = config.weight_decay
+            optimizers.append(SGD(static, config.static_rate, momentum=MOMENTUM, weight_decay=decay, fused=True))
         falls = config.schedule == "poly"
         schedulers = [poly(optimizer, max(1, len(together) * self._steps)) for optimizer in optimizers if falls]
         return Phase(alone, False, [first]), Phase(together, config.static_rate > 0, optimizers, schedulers)
@@ -185,5 +186,5 @@ class Retraining:
 
 def _head_optimizer(config: RecipeConfig, parameters: Sequence[nn.Parameter], rate: float) -> Optimizer:
     if config.head_optimizer == "sgd":
-        return SGD(parameters, rate, momentum=MOMENTUM, weight_decay=config.weight_decay)
-    return Adam(parameters, rate, weight_decay=config.weight_decay)
+        return SGD(parameters, rate, momentum=MOMENTUM, weight_decay=config.weight_decay, fused=True)
+    return Adam(parameters, rate, weight_decay=config.weight_decay, fused=True)
