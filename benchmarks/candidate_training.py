@@ -9,10 +9,10 @@ neither counts costs nor measures latency nor looks at memory, as dyncell does f
 same weights and see the same windows in the same order; their first losses must agree, and what becomes of them is
 `candidate_agreement.py`'s.
 
-By default a candidate is worked out from short ones, of two and of five epochs of a single batch: what comes once,
-and what comes with every batch when memory has settled. `--full` trains the whole of it. On a GPU dyncell works in
-bfloat16, and the peaks of memory are printed, too. The two ways take turns, each in a process of its own, as a worker
-is one; CPU time is disturbed less by other work on the machine.
+By default a candidate is trained for a few epochs of a single batch, and the other steps that it would take are
+added, each as the median of those that came when memory had settled. `--full` trains the whole of it. On a GPU dyncell
+works in bfloat16, and the peaks of memory are printed, too. The two ways take turns, each in a process of its own, as
+a worker is one; CPU time is disturbed less by other work on the machine.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from machine import headline
 from made_up import build_cache, candidate_spec, made_up
 from plain_training import plain_candidate
 from tabulate import tabulate
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nas.runs.allocator import keep_freed_memory
 from nas.runs.config import CandidateConfig, ComputeConfig
@@ -52,7 +53,7 @@ PRESET = CandidateConfig(
     epochs=4, batch=8, learning_rate=4e-3, clip_norm=3.0, early_stop=False, max_memory=100.0
 )  # what is `laptop`'s, but that all are trained to the end
 WINDOWS, SCORED = 312, 19  # of CamVid's meta-train and meta-val
-SHORT = (2, 5)  # steps of the short candidates
+STEPS, SETTLED = 8, 3  # of a short candidate, and after how many of them they are alike
 
 
 @dataclass(frozen=True)
@@ -98,38 +99,41 @@ def trained(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple[float, 
     return trial.metrics["loss"], trial.reward
 
 
-def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, float]:
-    """What one candidate takes in one way, and its loss."""
+def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, Spent, float]:
+    """What a candidate takes in one way, what a step of it takes, and its loss."""
     gpu = spec.compute.device.type == "cuda"
     if gpu:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    wall, cpu = time.perf_counter(), time.process_time()
+    marks: list[tuple[float, float]] = []
+
+    def mark(*_: object) -> None:
+        marks.append((time.perf_counter(), time.process_time()))
+
+    hook = register_optimizer_step_post_hook(mark)
+    mark()
     loss, _ = way(spec, genotype, 0)
+    hook.remove()
     if gpu:
         torch.cuda.synchronize()
+    mark()
     peak = torch.cuda.max_memory_allocated() / 2**30 if gpu else 0.0
-    return Spent(time.perf_counter() - wall, time.process_time() - cpu, peak), loss
-
-
-def compare(processes: Processes, spec: EvaluatorSpec, genotype: Genotype) -> tuple[list[Spent], list[float]]:
-    """What the plain way and ours take, and their losses."""
-    runs = [process.submit(spend, way, spec, genotype).result() for way, process in processes.items()]
-    return [spent for spent, _ in runs], [loss for _, loss in runs]
+    step = np.median(np.diff(marks, axis=0)[SETTLED:-1], axis=0) if len(marks) > SETTLED + 2 else (0.0, 0.0)
+    return Spent(*np.subtract(marks[-1], marks[0]), peak), Spent(*step, peak), loss
 
 
 def candidate(processes: Processes, setting: Setting, genotype: Genotype, compute: Compute, full: bool) -> list[Spent]:
-    """What a whole candidate of the preset takes, trained or worked out; AssertionError if first losses differ."""
+    """What a candidate of the preset takes, plain and ours. Raises AssertionError if their first losses differ."""
     with tempfile.TemporaryDirectory() as folder:
         spec = make_spec(Path(folder), setting, WINDOWS if full else setting.batch, compute)
-        steps = {n: replace(spec, candidate=replace(spec.candidate, epochs=n)) for n in (1, *SHORT)}
         if full:
-            return compare(processes, spec, genotype)[0]
-        _, losses = compare(processes, steps[1], genotype)
+            return [process.submit(spend, way, spec, genotype).result()[0] for way, process in processes.items()]
+        first, short = (replace(spec, candidate=replace(spec.candidate, epochs=n)) for n in (1, STEPS))
+        losses = [process.submit(way, first, genotype, 0).result()[0] for way, process in processes.items()]
         assert math.isclose(*losses, rel_tol=1e-3 if compute.dtype is None else 3e-2), f"{losses} of {genotype}"
-        (short, _), (long, _) = (compare(processes, steps[n], genotype) for n in SHORT)
-    further = (PRESET.epochs * -(-WINDOWS // setting.batch) - SHORT[0]) / (SHORT[1] - SHORT[0])
-    return [less + (more + less * -1) * further for more, less in zip(long, short, strict=True)]
+        spent = [process.submit(spend, way, short, genotype).result() for way, process in processes.items()]
+    further = PRESET.epochs * -(-WINDOWS // setting.batch) - STEPS
+    return [whole + step * further for whole, step, _ in spent]
 
 
 def drawn(space: str, count: int, blocks: int = 5) -> list[Genotype]:
