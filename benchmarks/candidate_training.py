@@ -49,9 +49,9 @@ Processes = Mapping[Way, ProcessPoolExecutor]
 Table = tuple[list[str], list[list[object]]]
 
 FRAMES = 5
-PRESET = CandidateConfig(
+PRESET = CandidateConfig(  # `laptop`'s, but all are trained to the end
     epochs=4, batch=8, learning_rate=4e-3, clip_norm=3.0, early_stop=False, max_memory=100.0
-)  # what is `laptop`'s, but that all are trained to the end
+)
 WINDOWS, SCORED = 312, 19  # of CamVid's meta-train and meta-val
 STEPS, SETTLED = 8, 3  # of a short candidate, and after how many of them they are alike
 
@@ -99,8 +99,8 @@ def trained(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple[float, 
     return trial.metrics["loss"], trial.reward
 
 
-def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, Spent, float]:
-    """What a candidate takes in one way, what a step of it takes, and its loss."""
+def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, Spent]:
+    """What a candidate takes in one way, and what a step of it takes."""
     gpu = spec.compute.device.type == "cuda"
     if gpu:
         torch.cuda.synchronize()
@@ -112,14 +112,14 @@ def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, Spe
 
     hook = register_optimizer_step_post_hook(mark)
     mark()
-    loss, _ = way(spec, genotype, 0)
+    way(spec, genotype, 0)
     hook.remove()
     if gpu:
         torch.cuda.synchronize()
     mark()
     peak = torch.cuda.max_memory_allocated() / 2**30 if gpu else 0.0
-    step = np.median(np.diff(marks, axis=0)[SETTLED:-1], axis=0) if len(marks) > SETTLED + 2 else (0.0, 0.0)
-    return Spent(*np.subtract(marks[-1], marks[0]), peak), Spent(*step, peak), loss
+    step = np.median(np.diff(marks, axis=0)[SETTLED:-1], axis=0)
+    return Spent(*np.subtract(marks[-1], marks[0]), peak), Spent(*step, peak)
 
 
 def candidate(processes: Processes, setting: Setting, genotype: Genotype, compute: Compute, full: bool) -> list[Spent]:
@@ -133,7 +133,7 @@ def candidate(processes: Processes, setting: Setting, genotype: Genotype, comput
         assert math.isclose(*losses, rel_tol=1e-3 if compute.dtype is None else 3e-2), f"{losses} of {genotype}"
         spent = [process.submit(spend, way, short, genotype).result() for way, process in processes.items()]
     further = PRESET.epochs * -(-WINDOWS // setting.batch) - STEPS
-    return [whole + step * further for whole, step, _ in spent]
+    return [whole + step * further for whole, step in spent]
 
 
 def drawn(space: str, count: int, blocks: int = 5) -> list[Genotype]:
