@@ -130,7 +130,6 @@ def batches(folder: Path, frames: int) -> Iterator[Way]:
 
 def candidates(folder: Path) -> Iterator[Way]:
     """One epoch of candidates whose rows are held, streamed, and streamed from the disk."""
-    torch.manual_seed(0)
     spec = candidate_spec(folder)
     streamed_path = Path(shutil.copy(spec.cache_path, folder / "streamed.h5"))  # which nobody keeps mapped
     hold, stream = spec.build(), replace(spec, cache_path=streamed_path, cache_memory=1e-3).build()

@@ -36,14 +36,14 @@ from searchspace.genotype import Genotype
 
 WINDOWS: Final = 64
 STEPS: Final = 6
-OFF_PIXELS: Final = 0.3  # of a pixel
+OFF_PIXELS: Final = 0.3  # of a pixel of the largest map
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--genotypes", type=int, nargs="+", default=range(12), help="which of the 12 (default: all)")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="two or more (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch (default: %(default)s)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -92,7 +92,7 @@ def move_off_pixels(module: nn.Module) -> None:
             assert module.shift.bias is not None
             module.shift.bias.fill_(OFF_PIXELS)
         elif isinstance(module, AffineSampling):
-            module.affine.bias.add_(torch.tensor([0.0, 0.0, OFF_PIXELS] * 2) / SMALL.height)
+            module.affine.bias.add_(torch.tensor([0.0, 0.0, 2 * OFF_PIXELS] * 2) / (SMALL.height / 8))
 
 
 def batch() -> tuple[list[Mapping[str, Tensor]], list[Tensor]]:
@@ -100,7 +100,7 @@ def batch() -> tuple[list[Mapping[str, Tensor]], list[Tensor]]:
     arrays = made_up(8 * FRAMES, (SMALL.height, SMALL.width))
     frames = [{name: torch.from_numpy(arrays[name][i::FRAMES]) for name in arrays} for i in range(FRAMES)]
     clip = [{name: frame[name].permute(0, 3, 1, 2).double() for name in FEATURES} for frame in frames]
-    return [*clip], [frame["label8"].long() for frame in frames[1:]]
+    return list(clip), [frame["label8"].long() for frame in frames[1:]]
 
 
 def rewards(spec: EvaluatorSpec, genotype: Genotype, seeds: int) -> list[float]:

@@ -126,13 +126,15 @@ def candidate(processes: Processes, setting: Setting, genotype: Genotype, comput
     """What a candidate of the preset takes, plain and ours. Raises AssertionError if their first losses differ."""
     with tempfile.TemporaryDirectory() as folder:
         spec = make_spec(Path(folder), setting, WINDOWS if full else setting.batch, compute)
-        if full:
-            return [process.submit(spend, way, spec, genotype).result()[0] for way, process in processes.items()]
-        first, short = (replace(spec, candidate=replace(spec.candidate, epochs=n)) for n in (1, STEPS))
+        windows = spec.train_windows[: setting.batch]
+        first, short = (
+            replace(spec, train_windows=windows, candidate=replace(spec.candidate, epochs=n)) for n in (1, STEPS)
+        )
         losses = [process.submit(way, first, genotype, 0).result()[0] for way, process in processes.items()]
         assert math.isclose(*losses, rel_tol=1e-3 if compute.dtype is None else 3e-2), f"{losses} of {genotype}"
-        spent = [process.submit(spend, way, short, genotype).result() for way, process in processes.items()]
-    further = PRESET.epochs * -(-WINDOWS // setting.batch) - STEPS
+        spec = spec if full else short
+        spent = [process.submit(spend, way, spec, genotype).result() for way, process in processes.items()]
+    further = 0 if full else PRESET.epochs * -(-WINDOWS // setting.batch) - STEPS
     return [whole + step * further for whole, step in spent]
 
 

@@ -169,6 +169,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that wait for each other cost no CPU time
     cases = [*CASES, ON_GPU] if torch.cuda.is_available() else CASES
+    torch.set_num_threads(arguments.threads)
     lines = [line(case, arguments.threads, arguments.passes) for case in cases]
     print(headline("cpu and cuda" if torch.cuda.is_available() else "cpu"))
     headers = [

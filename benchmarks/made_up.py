@@ -44,6 +44,7 @@ def build_cache(folder: Path, arrays: dict[str, Array]) -> None:
     """Write `features.h5`, and the `static.pt` of a network that knows nothing."""
     names = [f"frame{i:06}" for i in range(len(arrays["label"]))]
     FeatureCache.build(folder / "features.h5", FINGERPRINT, {}, names, [arrays])
+    torch.manual_seed(0)
     save_checkpoint(folder / "static.pt", StaticNetwork(CLASSES, auxiliary=False), {})
 
 

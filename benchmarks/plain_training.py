@@ -11,14 +11,13 @@ from plain import made_plain
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from cache.datasets.clips import VOID
 from cache.static.network import load_checkpoint
 from nas.runs.seeding import stream
 from nas.training.evaluator import EvaluatorSpec
 from nas.training.heads import build_head
 from searchspace.cell import DynamicCell
 from searchspace.genotype import Genotype
-
-VOID = 255
 
 
 class Windows(Dataset[dict[str, Tensor]]):

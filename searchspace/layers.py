@@ -40,6 +40,6 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     if x.stride()[-2:] == (0, 0):  # one value a channel, as of global pooling, remains one
         return x[..., :1, :1].expand(-1, -1, *size)
     out = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-    if out.requires_grad:  # on CPUs a part of a gradient, as of a concatenation, goes back seven times more slowly
+    if out.requires_grad and out.is_cpu:  # where a part of a gradient, as of a concatenation, takes seven times longer
         out.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))  # type: ignore[no-untyped-call]
     return out

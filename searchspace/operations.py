@@ -1,6 +1,6 @@
 """The one-input operations of a cell, by name: modules from (N, C, h, w) to (N, C, h, w).
 
-Each is convolution, batch norm, ReLU, in this order and once, as in the ancestor's search (`facts/nas.md` section 2).
+Each is convolution, batch norm, ReLU, in this order and once, as in the ancestor's search.
 """
 
 from collections.abc import Callable, Mapping

@@ -31,7 +31,7 @@ def weighted_pixels(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     index, weight = (index + first).flatten(0, -2), weight.flatten(0, -2).to(dtype)
     if torch.compiler.is_exporting():  # ONNX has no `embedding_bag`, only a slow loop over its sums
         taps = zip(index.unbind(1), weight.unbind(1), strict=True)
-        out = reduce(torch.add, (table[i] * w.unsqueeze(1) for i, w in taps))
+        out = reduce(torch.add, (table[i.long()] * w.unsqueeze(1) for i, w in taps))
     else:
         sums = F.embedding_bag(index, table.detach(), mode="sum", per_sample_weights=weight)
         out = _GradientOfTable.apply(sums, table, index, weight)  # type: ignore[no-untyped-call]
@@ -57,7 +57,7 @@ def _neighbours(position: Tensor, length: int) -> tuple[tuple[Tensor, Tensor], t
     low = position.detach().floor()
     share = position - low
     weights = (1 - share) * ((low >= 0) & (low < length)), share * ((low >= -1) & (low < length - 1))
-    low = low.int()  # before clamping, so that NaN is a valid index too, with a weight of NaN
+    low = low.int()  # before clamping, so that NaN and what is no int32 are valid indices too
     return (low.clamp(0, length - 1), weights[0]), ((low + 1).clamp(0, length - 1), weights[1])
 
 

@@ -68,7 +68,7 @@ def _draw(axes: Axes, genotype: Genotype, placed: Layout) -> None:
 def _size(caption: str, weight: str = "normal") -> float:
     """Points in which a caption fits into a card: 9, or less if it is long."""
     width = TextPath((0, 0), caption, size=9, prop=FontProperties(weight=weight)).get_extents().width  # 1/72 inch
-    return 9 * min(1, 0.82 * CARD_WIDTH * WIDE * 72 / width)
+    return 9 * min(1, 0.82 * CARD_WIDTH * WIDE * 72 / width)  # of the card's width, as the figure has margins
 
 
 def _card(axes: Axes, centre: Point, colour: str, height: float) -> None:

@@ -129,7 +129,7 @@ class Pretraining:
 
     def _after_epoch(self, epoch: int, loss: float) -> bool:
         done, config = epoch + 1, self._config
-        if loss == 0:  # which cross-entropy is of nothing alone
+        if loss == 0:  # as a sum over no pixel is
             raise DataError("no pixel that was trained on has a label; see what the masks hold and which value is void")
         if done % config.validate_every and done != config.epochs:
             return True

@@ -99,13 +99,21 @@ class SavedTraining:
         state = load_tensors(path)
         try:
             for name, part in self._parts.items():
+                fused = _fused(part)
                 part.load_state_dict(state[name])
+                if _fused(part) != fused:  # saved by another version; its steps would differ in the last digits
+                    raise ValueError("its optimiser is implemented in another way")
             self.curve = [dict(row) for row in state["curve"]]
         except DAMAGED as error:
             raise DataError(
                 f"{path} is of another training ({brief(error)}); remove its folder to begin anew"
             ) from error
         log.info("%s: going on after epoch %d", self._name, self.epochs)
+
+
+def _fused(part: Stateful) -> list[object]:
+    """How an optimiser is implemented, for each of its groups; nothing of other parts."""
+    return [group.get("fused") for group in getattr(part, "param_groups", ())]
 
 
 def is_unfinished(folder: Path) -> bool:

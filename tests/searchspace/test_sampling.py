@@ -39,7 +39,7 @@ def test_weighted_pixels_is_exported_as_gathers_that_give_the_same(draw):
         def forward(self, x, index, weight):
             return weighted_pixels(x, index, weight)
 
-    inputs = draw(2, 3, 4, 5), torch.arange(2 * 6 * 7).view(2, 6, 7) % 20, draw(2, 6, 7)
+    inputs = draw(2, 3, 4, 5), torch.arange(2 * 6 * 7, dtype=torch.int32).view(2, 6, 7) % 20, draw(2, 6, 7)
     program = torch.export.export(Module(), inputs)
     assert not any("embedding_bag" in str(node.target) for node in program.graph.nodes)
     torch.testing.assert_close(program.module()(*inputs), weighted_pixels(*inputs))

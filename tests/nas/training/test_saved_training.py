@@ -73,3 +73,14 @@ def test_the_state_of_another_training_is_refused(tmp_path, state):
     save_tensors(tmp_path / "training.pt", state)
     with pytest.raises(DataError, match=r"training\.pt is of another training .*; remove its folder to begin anew"):
         saved(tmp_path)
+
+
+def test_the_state_of_an_optimiser_that_is_implemented_in_another_way_is_refused(tmp_path):
+    def saved_with(fused):
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], fused=fused)
+        return SavedTraining(tmp_path, "some", {"optimizer": optimizer})
+
+    saved_with(fused=True)
+    saved_with(fused=True)
+    with pytest.raises(DataError, match="implemented in another way.*remove its folder"):
+        saved_with(fused=False)
