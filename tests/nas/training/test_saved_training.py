@@ -82,5 +82,5 @@ def test_the_state_of_an_optimiser_that_is_implemented_in_another_way_is_refused
 
     saved_with(fused=True)
     saved_with(fused=True)
-    with pytest.raises(DataError, match="implemented in another way.*remove its folder"):
+    with pytest.raises(DataError, match=r"implemented in another way.*remove its folder"):
         saved_with(fused=False)
