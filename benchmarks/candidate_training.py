@@ -1,6 +1,7 @@
 """Seconds that a candidate takes, beside the plain loop that one would write first, and candidates per hour.
 
     python benchmarks/candidate_training.py [--full] [--genotypes 0 6] [--scaling] [--threads 1] [--device cpu]
+                                            [--precision auto]
 
 Candidates are those of the `laptop` preset: windows of 5 frames of 180x240, batch 8, of the sizes of CamVid's lists, on
 made-up features. 6 are of the `video` space and 6 of the `paper` space. "Plain" is `plain_training.py`: a `DataLoader`
@@ -46,7 +47,6 @@ from searchspace.space import Space
 
 Way = Callable[[EvaluatorSpec, Genotype, int], tuple[float, float]]
 Processes = Mapping[Way, ProcessPoolExecutor]
-Table = tuple[list[str], list[list[object]]]
 
 FRAMES = 5
 PRESET = CandidateConfig(  # `laptop`'s, but all are trained to the end
@@ -146,12 +146,12 @@ def drawn(space: str, count: int, blocks: int = 5) -> list[Genotype]:
 
 def chosen(numbers: Sequence[int]) -> dict[str, Genotype]:
     """Some of the 12, by name."""
-    every = {f"{space} {i}": each for space in ("video", "paper") for i, each in enumerate(drawn(space, 6))}
-    return {list(every)[i]: list(every.values())[i] for i in numbers}
+    every = [(f"{space} {i}", each) for space in ("video", "paper") for i, each in enumerate(drawn(space, 6))]
+    return dict(every[i] for i in numbers)
 
 
 def line(name: str, spent: Sequence[Spent]) -> list[object]:
-    """A line of either table of seconds."""
+    """A line of either table."""
     plain, ours = spent
     ratios = (plain.wall / ours.wall, plain.cpu / ours.cpu)
     hourly = (3600 / plain.wall, 3600 / ours.wall)
@@ -162,17 +162,17 @@ HEADERS = ["candidate", *("plain, s", "dyncell, s", "ratio"), *("plain, CPU s", 
 HEADERS += ["plain an hour", "dyncell an hour", "plain, GiB", "dyncell, GiB"]
 
 
-def preset_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> Table:
+def preset_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> list[list[object]]:
     """A line for each genotype, and for their mean."""
     pairs = {
         name: candidate(processes, Setting(), genotype, compute, arguments.full)
         for name, genotype in chosen(arguments.genotypes).items()
     }
     means = [reduce(operator.add, side) * (1 / len(pairs)) for side in zip(*pairs.values(), strict=True)]
-    return HEADERS, [*(line(name, pair) for name, pair in pairs.items()), line("mean", means)]
+    return [*(line(name, pair) for name, pair in pairs.items()), line("mean", means)]
 
 
-def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> Table:
+def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> list[list[object]]:
     """A line for each setting, of one genotype of the `paper` space for each number of blocks."""
     base = Setting()
     settings = [
@@ -185,7 +185,7 @@ def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: 
         [genotype] = drawn("paper", 1, each.blocks)
         name = f"{each.height}x{each.width}, batch {each.batch}, {each.blocks} blocks"
         rows.append(line(name, candidate(processes, each, genotype, compute, arguments.full)))
-    return HEADERS, rows
+    return rows
 
 
 def like_a_worker(threads: int) -> None:
@@ -215,9 +215,9 @@ def main() -> None:
     ):
         processes: Processes = {plain_candidate: plain, trained: ours}
         candidate(processes, SMALL, drawn("video", 1)[0], compute, full=False)  # what a process does once in its life
-        headers, rows = table(processes, arguments, compute)
+        rows = table(processes, arguments, compute)
     print(headline(arguments.device))
-    print(tabulate(rows, headers, tablefmt="github", floatfmt=".1f"))
+    print(tabulate(rows, HEADERS, tablefmt="github", floatfmt=".1f"))
 
 
 if __name__ == "__main__":

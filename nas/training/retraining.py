@@ -94,8 +94,7 @@ class Retraining:
         first, second = (_head_optimizer(config, head, rate) for rate in config.head_rates)
         optimizers = [second]
         if config.static_rate > 0:
-            decay = config.weight_decay
-            optimizers.append(SGD(static, config.static_rate, momentum=MOMENTUM, weight_decay=decay, fused=True))
+            optimizers.append(_sgd(config, static, config.static_rate))
         falls = config.schedule == "poly"
         schedulers = [poly(optimizer, max(1, len(together) * self._steps)) for optimizer in optimizers if falls]
         return Phase(alone, False, [first]), Phase(together, config.static_rate > 0, optimizers, schedulers)
@@ -186,5 +185,9 @@ class Retraining:
 
 def _head_optimizer(config: RecipeConfig, parameters: Sequence[nn.Parameter], rate: float) -> Optimizer:
     if config.head_optimizer == "sgd":
-        return SGD(parameters, rate, momentum=MOMENTUM, weight_decay=config.weight_decay, fused=True)
+        return _sgd(config, parameters, rate)
     return Adam(parameters, rate, weight_decay=config.weight_decay, fused=True)
+
+
+def _sgd(config: RecipeConfig, parameters: Sequence[nn.Parameter], rate: float) -> SGD:
+    return SGD(parameters, rate, momentum=MOMENTUM, weight_decay=config.weight_decay, fused=True)
