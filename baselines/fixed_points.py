@@ -1,11 +1,12 @@
 """The fixed points, by name: what every found cell is compared with, trained and scored like one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from baselines.lmanet import lmanet
 from baselines.tdnet import tdnet
 from baselines.tmanet import tmanet
+from searchspace.errors import SpaceError
 from searchspace.genotype import Genotype
 
 FIXED_POINTS: Final[Mapping[str, Genotype | None]] = {
@@ -16,3 +17,11 @@ FIXED_POINTS: Final[Mapping[str, Genotype | None]] = {
     "tmanet_t1": tmanet(slots=1),
     "lmanet_t1": lmanet(slots=1),
 }
+
+
+def chosen(known: Mapping[str, Genotype | None], names: Sequence[str]) -> dict[str, Genotype | None]:
+    """Take the named fixed points. Raises SpaceError for a name that there is not."""
+    for name in names:
+        if name not in known:
+            raise SpaceError(f"unknown fixed point {name!r}; known are {', '.join(known)}")
+    return {name: known[name] for name in names}

@@ -32,7 +32,7 @@ from tabulate import tabulate
 from cache.features import FeatureCache
 from cache.rows import HeldRows, StreamedRows
 from cache.sealed import Array
-from nas.training.job import Job
+from nas.training.candidates.job import Job
 from searchspace.space import Space
 
 CPU: Final = torch.device("cpu")

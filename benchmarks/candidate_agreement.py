@@ -26,10 +26,9 @@ from plain_training import plain_candidate
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from nas.runs.allocator import keep_freed_memory
-from nas.training.evaluator import EvaluatorSpec
-from nas.training.heads import build_head
-from nas.training.rollout import unroll
+from nas.networks.heads import build_head, unroll
+from nas.settings.allocator import keep_freed_memory
+from nas.training.candidates.evaluator import EvaluatorSpec
 from searchspace.aggregations import AffineSampling
 from searchspace.deformable import DeformableConv
 from searchspace.genotype import Genotype

@@ -19,7 +19,7 @@ from plain import made_plain
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from nas.runs.allocator import keep_freed_memory
+from nas.settings.allocator import keep_freed_memory
 from searchspace.aggregations import AGGREGATIONS
 from searchspace.operations import OPERATIONS
 from searchspace.space import Space

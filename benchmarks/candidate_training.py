@@ -37,11 +37,11 @@ from plain_training import plain_candidate
 from tabulate import tabulate
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from nas.runs.allocator import keep_freed_memory
-from nas.runs.config import CandidateConfig, ComputeConfig
-from nas.training.compute import Compute, resolve
-from nas.training.evaluator import EvaluatorSpec
-from nas.training.job import Job
+from nas.settings.allocator import keep_freed_memory
+from nas.settings.compute import Compute, resolve
+from nas.settings.config import CandidateConfig, ComputeConfig
+from nas.training.candidates.evaluator import EvaluatorSpec
+from nas.training.candidates.job import Job
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 

@@ -20,13 +20,12 @@ from torch import Tensor, nn
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.static.network import StaticNetwork
-from nas.runs.allocator import keep_freed_memory
-from nas.runs.config import ComputeConfig
-from nas.training.compute import Compute, resolve
-from nas.training.heads import build_head
-from nas.training.network_cost import Timing, counted, measured
-from nas.training.rollout import Head
-from nas.training.video_network import VideoNetwork
+from nas.evaluation.network_cost import Timing, counted, measured
+from nas.networks.heads import Head, build_head
+from nas.networks.video_network import VideoNetwork
+from nas.settings.allocator import keep_freed_memory
+from nas.settings.compute import Compute, resolve
+from nas.settings.config import ComputeConfig
 from searchspace.cell import State
 from searchspace.genotype import Genotype
 

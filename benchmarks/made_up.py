@@ -9,9 +9,9 @@ import torch
 from cache.features import FeatureCache
 from cache.sealed import Array
 from cache.static.network import StaticNetwork, save_checkpoint
-from nas.runs.config import CandidateConfig
-from nas.training.compute import Compute
-from nas.training.evaluator import EvaluatorSpec
+from nas.settings.compute import Compute
+from nas.settings.config import CandidateConfig
+from nas.training.candidates.evaluator import EvaluatorSpec
 
 FINGERPRINT: Final = "0" * 64
 CLASSES: Final = 11

@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from cache.datasets.clips import VOID
 from cache.static.network import load_checkpoint
-from nas.runs.seeding import stream
-from nas.training.evaluator import EvaluatorSpec
-from nas.training.heads import build_head
+from nas.networks.heads import build_head
+from nas.settings.seeding import stream
+from nas.training.candidates.evaluator import EvaluatorSpec
 from searchspace.cell import DynamicCell
 from searchspace.genotype import Genotype
 

@@ -30,16 +30,16 @@ from machine import headline
 from made_up import build_cache, candidate_spec, made_up
 from tabulate import tabulate
 
-from nas.runs.config import SearchConfig
-from nas.runs.executor import Executor, InlineExecutor, Result, Worker
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.search import search
+from nas.settings.config import SearchConfig
 from nas.strategies.catalog import make_strategy
 from nas.strategies.strategy import Strategy
-from nas.training.early_stopping import EarlyStopping
-from nas.training.evaluator import EvaluatorSpec
-from nas.training.job import Job
+from nas.training.candidates.early_stopping import EarlyStopping
+from nas.training.candidates.evaluator import EvaluatorSpec
+from nas.training.candidates.job import Job
+from nas.workers.executor import Executor, InlineExecutor, Result, Worker
 from searchspace.space import Space
 
 SPACE: Final = Space.load("video")
@@ -72,7 +72,7 @@ def make_nothing() -> Callable[[Any], None]:
 
 def overhead(options: argparse.Namespace) -> Iterator[Row]:
     """Milliseconds of a trivial trial."""
-    from nas.runs.ray_executor import RayExecutor
+    from nas.workers.ray_executor import RayExecutor
 
     executors: dict[str, Executor[Any, None]] = {
         "in process": InlineExecutor(make_nothing),
@@ -93,7 +93,7 @@ def overhead(options: argparse.Namespace) -> Iterator[Row]:
 
 def candidates(options: argparse.Namespace) -> Iterator[Row]:
     """Candidates an hour of two ways to use the cores, and megabytes of features."""
-    from nas.runs.ray_executor import RayExecutor
+    from nas.workers.ray_executor import RayExecutor
 
     rng, many = np.random.default_rng(0), options.workers
     jobs = [Job(number=number, genotype=SPACE.uniform(rng), seed=number) for number in range(6)]
@@ -162,14 +162,14 @@ def make_sleep() -> Callable[[Job], Trial]:
 
 def crowd(options: argparse.Namespace) -> Iterator[Row]:
     """Share of the time in which the workers of a search work."""
-    from nas.runs.ray_executor import RayExecutor
+    from nas.workers.ray_executor import RayExecutor
 
     many = options.crowd
     config = SearchConfig(trials=ROUNDS * many, lookahead=2 * many, strategy="random")
     strategy = make_strategy(config, SPACE, [])
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch("nas.runs.ray_executor.Worker", Sleeper),
+        mock.patch("nas.workers.ray_executor.Worker", Sleeper),
         closing(RayExecutor(make_sleep, workers=many)) as executor,
         RunStore.open(Path(folder, "run"), identity={}, config={}) as store,
     ):

@@ -98,3 +98,12 @@ def _shaped(rows: Mapping[str, Tensor], wanted: Wanted, device: torch.device) ->
     """Rows (T * N, h, w, C) of features and (T * N, h, w) of labels in the layouts of a batch."""
     moved = {name: array.to(device).view(*wanted[name].T.shape, *array.shape[1:]) for name, array in rows.items()}
     return {name: array.permute(0, 1, 4, 2, 3) if array.dim() == 5 else array for name, array in moved.items()}
+
+
+def batched(windows: Sequence[tuple[int, ...]], size: int) -> Iterator[Tensor]:
+    """Windows as batches (N, T) of positions, `size` at a time in their order, each of one length."""
+    by_length: dict[int, list[tuple[int, ...]]] = {}
+    for window in windows:
+        by_length.setdefault(len(window), []).append(window)
+    for alike in by_length.values():
+        yield from torch.split(torch.tensor(alike), size)

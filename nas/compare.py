@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from nas.reporting.comparison import CURVES, MEASURES, Search, summarised
-from nas.runs.command_line import run_command
+from nas.reporting.comparison.numbers import CURVES, MEASURES, Search, summarised
 from nas.runs.comparable import Run, budget, read_run, require_one_problem, strategy_names
-from nas.runs.errors import RunError
+from nas.settings.command_line import run_command
+from nas.settings.errors import RunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,10 @@ def main(arguments: Arguments) -> None:
     """
     # These load matplotlib, for which --help and a bad flag need not wait.
     from cache.atomic import write_text
-    from nas.reporting.comparison_figure import comparison
-    from nas.reporting.comparison_report import comparison_report
-    from nas.reporting.figures import save
-    from nas.reporting.plots import write_csv
+    from nas.reporting.comparison.figure import comparison
+    from nas.reporting.comparison.report import comparison_report
+    from nas.reporting.style import save
+    from nas.reporting.tabular import write_csv
 
     runs = [read_run(directory) for directory in arguments.runs]
     require_one_problem(runs)

@@ -10,14 +10,14 @@ from tyro.conf import arg
 
 from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
-from nas.runs.command_line import run_command
-from nas.runs.config import ComputeConfig, MachineConfig
-from nas.runs.config_files import CONFIG_FILE
-from nas.runs.errors import RunError
 from nas.runs.store import read_trials
+from nas.settings.command_line import run_command
+from nas.settings.config import ComputeConfig, MachineConfig
+from nas.settings.config_files import CONFIG_FILE
+from nas.settings.errors import RunError
 
 if TYPE_CHECKING:
-    from nas.training.evaluation_data import EvaluationData
+    from nas.evaluation.data import EvaluationData
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +71,14 @@ def main(arguments: Arguments) -> None:
     """Evaluate network after network, leaving a report of those that are done, and print the table."""
     import torch  # this and what follows, for which --help and a bad flag need not wait
 
-    from nas.reporting.evaluation_html import FOLDER
-    from nas.reporting.evaluation_report import EvaluationReport, facts
-    from nas.reporting.html_report import drawn, write_html
-    from nas.training.checkpoints import checkpoints, load_for
-    from nas.training.compute import resolve
-    from nas.training.evaluation import evaluate
-    from nas.training.network_cost import Timing, counted, measured
+    from nas.evaluation.network_cost import Timing, counted, measured
+    from nas.evaluation.scores import evaluate
+    from nas.networks.loading import load_network
+    from nas.reporting.evaluation.page import FOLDER
+    from nas.reporting.evaluation.report import EvaluationReport, facts
+    from nas.reporting.search.page import drawn, write_html
+    from nas.settings.compute import resolve
+    from nas.training.video.results import checkpoints
 
     compute = resolve(arguments.compute)
     if arguments.compute.threads:
@@ -92,7 +93,7 @@ def main(arguments: Arguments) -> None:
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
         seeds = []
         for path in paths:
-            network, _ = load_for(path, len(data.classes))
+            network, _ = load_network(path, len(data.classes))
             seeds.append(evaluate(network, data, compute, report.shown, name))
         report.add(name, seeds, counted(network, timing.size) | measured(network, timing, compute))
     report.write_pictures()
@@ -105,7 +106,7 @@ def main(arguments: Arguments) -> None:
 def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
     """The per-frame networks, and then the others, which are to be compared with them. Raises DataError."""
     from baselines.per_frame import PerFrame
-    from nas.training.labelling import load_network
+    from nas.networks.loading import load_network
 
     def is_other(named: tuple[str, Sequence[Path]]) -> bool:
         network, _ = load_network(named[1][0])
@@ -129,13 +130,13 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
         RunError: the networks were trained at different sizes, and --size does not say which to take.
     """
     from baselines.per_frame import PerFrame
-    from nas.training.checkpoints import load_for
-    from nas.training.evaluation_data import EvaluationData
+    from nas.evaluation.data import EvaluationData
+    from nas.networks.loading import load_network
 
     dataset = open_dataset(arguments.dataset, arguments.data_root)
     sizes, slots = set(), {2}
     for path in (path for paths in networks.values() for path in paths):
-        network, meta = load_for(path, len(dataset.classes))
+        network, meta = load_network(path, len(dataset.classes))
         if list(meta["classes"]) != list(dataset.classes):
             log.warning("%s has other names for the classes than the data: %s", path, ", ".join(meta["classes"]))
         height, width = meta.get("size") or dataset.size

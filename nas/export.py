@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from cache.atomic import atomic_path, write_text
 from cache.datasets.shapes import Shapes
 from cache.images import IMAGENET_MEAN, IMAGENET_STD, normalise, resize_image
-from nas.runs.command_line import run_command
-from nas.runs.errors import RunError
+from nas.settings.command_line import run_command
+from nas.settings.errors import RunError
 
 if TYPE_CHECKING:
-    from nas.training.video_network import VideoNetwork
+    from nas.networks.video_network import VideoNetwork
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,9 @@ def main(arguments: Arguments) -> None:
     if missing:
         raise RunError(f"{' and '.join(missing)} cannot be found; pip install 'dyncell[export]'")
     # These load torch, for which --help and a bad flag need not wait.
-    from nas.training.labelling import load_network
-    from nas.training.onnx_check import check, signature
-    from nas.training.onnx_graphs import OPSET, export_graphs
+    from nas.networks.loading import load_network
+    from nas.networks.onnx_check import check, signature
+    from nas.networks.onnx_graphs import OPSET, export_graphs
 
     network, meta = load_network(arguments.checkpoint)
     size = _size(arguments, meta)
@@ -108,7 +108,7 @@ def _frames_to_check(network: "VideoNetwork") -> int:
 
 def _images(source: str | None, count: int) -> list[NDArray[np.uint8]]:
     """The first `count` frames of a clip, each (H, W, 3), of any size."""
-    from cache.video_frames import open_recording  # loads OpenCV
+    from cache.recording import open_recording  # loads OpenCV
 
     if source is None:
         shapes = Shapes()

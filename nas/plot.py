@@ -4,10 +4,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.runs.command_line import run_command
-from nas.runs.config import SearchConfig
-from nas.runs.config_files import from_mapping
 from nas.runs.store import read_config, read_trials
+from nas.settings.command_line import run_command
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import from_mapping
 from searchspace.space import Space
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Draw what `arguments.run` holds so far. Raises RunError if that is no run or holds nothing to draw."""
     # These load matplotlib, for which --help need not wait.
-    from nas.reporting.html_report import write_html
-    from nas.reporting.plots import make_plots
+    from nas.reporting.search.page import write_html
+    from nas.reporting.search.plots import make_plots
 
     settings = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run)).space
     trials = read_trials(arguments.run)

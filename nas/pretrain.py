@@ -5,9 +5,9 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from nas.runs.command_line import run_command
-from nas.runs.config import PretrainConfig
-from nas.runs.errors import RunError
+from nas.settings.command_line import run_command
+from nas.settings.config import PretrainConfig
+from nas.settings.errors import RunError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ def main(arguments: Arguments) -> None:
     import torch  # here and not above, so that --help and a bad flag need not wait for it
 
     from cache.datasets.catalog import open_dataset
-    from nas.training.compute import resolve
-    from nas.training.static_training import ensure_static
+    from nas.settings.compute import resolve
+    from nas.training.static.ensure import ensure_static
 
     config = arguments.config
     if config.static.checkpoint is not None:

@@ -9,26 +9,24 @@ import tyro
 from tabulate import tabulate
 from tyro.conf import arg
 
-from baselines.fixed_points import FIXED_POINTS
+from baselines.fixed_points import FIXED_POINTS, chosen
 from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
-from nas.reporting.sampling import ranking
-from nas.runs.command_line import log_to, run_command
-from nas.runs.config import ComputeConfig, SearchConfig, require
-from nas.runs.config_files import from_mapping
-from nas.runs.errors import RunError
-from nas.runs.retrain_config import RetrainConfig
-from nas.runs.seeding import stream
+from nas.runs.ranking import ranking
 from nas.runs.store import read_config, read_trials
-from nas.search import chosen
+from nas.settings.command_line import log_to, run_command
+from nas.settings.config import ComputeConfig, SearchConfig, require
+from nas.settings.config_files import from_mapping
+from nas.settings.errors import RunError
+from nas.settings.retrain_config import RetrainConfig
+from nas.settings.seeding import stream
 from searchspace.genotype import Genotype
 
 if TYPE_CHECKING:
-    from nas.training.video_training import VideoTraining
+    from nas.training.video.ensure import VideoTraining
 
 log = logging.getLogger(__name__)
 
-FOLDER: Final = "retrained"  # in the run's directory
 SCORES: Final = ("miou", "fwiou", "mean_accuracy")
 HEADERS: Final = ("network", "seed", "mIoU %", "fwIoU %", "mAcc %", "best epoch", "checkpoint")
 
@@ -72,6 +70,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Train every network that is not there yet, and print what they score on the validation list."""
+    from nas.training.video.results import FOLDER  # loads torch, for which --help need not wait
+
     search = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run))
     networks = chosen_networks(arguments, search)
     log_to(arguments.run / "retrain.log")
@@ -122,9 +122,9 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     """
     import torch  # here and not above, so that --help and a bad flag need not wait for it
 
-    from nas.training.compute import resolve
-    from nas.training.static_of_run import static_of_run
-    from nas.training.video_training import VideoTraining
+    from nas.settings.compute import resolve
+    from nas.training.candidates.inputs import static_of_run
+    from nas.training.video.ensure import VideoTraining
 
     compute, machine = resolve(arguments.compute), search.machine
     if arguments.compute.threads:

@@ -4,7 +4,7 @@ import datetime
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tyro.conf import arg
 
-from nas.reporting.progress import Progress, outcome
-from nas.runs.command_line import log_to, run_command
-from nas.runs.config import ComputeConfig, SearchConfig, require
-from nas.runs.config_files import identity, to_mapping
-from nas.runs.errors import RunError
-from nas.runs.executor import Executor, InlineExecutor, Result
+from baselines.fixed_points import chosen
 from nas.runs.failures import FailureGuard
-from nas.runs.seeding import stream
+from nas.runs.progress import Progress, outcome
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
+from nas.settings.command_line import log_to, run_command
+from nas.settings.config import ComputeConfig, SearchConfig, require
+from nas.settings.config_files import identity, to_mapping
+from nas.settings.errors import RunError
+from nas.settings.seeding import stream
 from nas.strategies.strategy import Strategy
-from nas.training.early_stopping import EarlyStopping
-from nas.training.job import Job
+from nas.training.candidates.early_stopping import EarlyStopping
+from nas.training.candidates.job import Job
+from nas.workers.executor import Executor, InlineExecutor, Result
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 
 if TYPE_CHECKING:
-    from nas.training.compute import Compute
-    from nas.training.evaluator import EvaluatorSpec
+    from nas.settings.compute import Compute
+    from nas.training.candidates.evaluator import EvaluatorSpec
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +58,12 @@ def main(arguments: Arguments) -> None:
     """Do every stage, and leave a report in the run's directory."""
     # These load torch, for which --help and a bad flag need not wait.
     from baselines.fixed_points import FIXED_POINTS
-    from nas.runs.events import Curves
+    from nas.runs.tensorboard import Curves
+    from nas.settings.compute import resolve
     from nas.strategies.catalog import make_strategy
     from nas.strategies.ppo import PPO
     from nas.strategies.saved_strategy import SavedStrategy
-    from nas.training.compute import resolve
-    from nas.training.preparation import prepare
+    from nas.training.candidates.inputs import prepare
 
     compute = resolve(arguments.config.compute)
     space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
@@ -82,14 +83,14 @@ def main(arguments: Arguments) -> None:
             search(kept, executor, store, config, EarlyStopping(), after_tell=curves.add)
         if isinstance(strategy, PPO):
             strategy.save(store.directory / "controller.pt")
-        from nas.reporting.run_report import write_report  # loads matplotlib, for which no candidate need wait
+        from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
 
         print(write_report(store.directory, store.trials, config, space, prepared))
 
 
 def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
     """The configuration with every `auto` replaced by what it means on this machine and for this space."""
-    from nas.training.memory import share_of_memory
+    from nas.training.candidates.memory import share_of_memory
 
     precision: Literal["float32", "bfloat16"] = "float32" if compute.dtype is None else "bfloat16"
     threads = config.compute.threads or max(1, (os.cpu_count() or 1) // config.machine.workers)
@@ -100,14 +101,6 @@ def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchCo
         candidate=replace(config.candidate, max_memory=memory),
         compute=ComputeConfig(device=str(compute.device), precision=precision, threads=threads),
     )
-
-
-def chosen(known: Mapping[str, Genotype | None], names: Sequence[str]) -> dict[str, Genotype | None]:
-    """The named fixed points. Raises RunError for a name that there is not."""
-    for name in names:
-        if name not in known:
-            raise RunError(f"unknown fixed point {name!r}; known are {', '.join(known)}")
-    return {name: known[name] for name in names}
 
 
 def run_directory(arguments: Arguments) -> Path:
@@ -127,7 +120,7 @@ def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[
     machine = config.machine
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
         return InlineExecutor(evaluator.build, threads=config.compute.threads)
-    from nas.runs.ray_executor import RayExecutor  # Ray takes a while to import
+    from nas.workers.ray_executor import RayExecutor  # Ray takes a while to import
 
     return RayExecutor(
         evaluator.build,

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from nas.runs.command_line import run_command
-from nas.runs.config import ComputeConfig
-from nas.runs.errors import RunError
+from nas.settings.command_line import run_command
+from nas.settings.config import ComputeConfig
+from nas.settings.errors import RunError
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,11 @@ def main(arguments: Arguments) -> None:
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from cache.video_frames import open_recording
-    from nas.reporting.segmented import claim, segmented_recording
-    from nas.training.compute import resolve
-    from nas.training.labelling import Labeller, load_network, working_size
+    from cache.recording import open_recording
+    from nas.labelled_video.folder import claim, segmented_recording
+    from nas.labelled_video.labeller import Labeller, working_size
+    from nas.networks.loading import load_network
+    from nas.settings.compute import resolve
 
     compute = resolve(arguments.compute)
     if arguments.compute.threads:

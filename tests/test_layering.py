@@ -13,6 +13,16 @@ MAY_IMPORT = {
     "baselines": {"searchspace"},
     "nas": {"searchspace", "cache", "baselines"},
 }
+# rooms of nas/ in the order of their floors; a room may import those of lower floors, and none beside it on its own
+FLOORS = (
+    ("settings",),
+    ("runs", "workers", "networks"),
+    ("evaluation", "labelled_video"),
+    ("training",),
+    ("strategies", "reporting"),
+    ("commands",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT / home).rglob("*.py"))
 # commands that answer --help before torch is loaded
 TORCH_FREE = ("nas.search", "nas.pretrain", "nas.plot", "nas.compare", "nas.segment", "nas.export", "nas.retrain")
@@ -41,6 +51,24 @@ def import_graph(**options):
 def test_imports_point_downwards(path):
     home = path.parts[0]
     assert {name.split(".")[0] for name in imported(path)} & MAY_IMPORT.keys() <= MAY_IMPORT[home] | {home}
+
+
+def room_of(module):
+    """A folder of `nas`, "commands" for the files directly in it; None outside."""
+    home, *inner = module.split(".")
+    return None if home != "nas" else inner[0] if len(inner) > 1 else "commands"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "nas"], ids=str)
+def test_rooms_import_only_from_floors_below(path):
+    here, known = room_of(module_of(path)), {module_of(path) for path in FILES}
+    rooms = {room_of(name) for name in imported(path) if name in known} - {None, here}
+    assert [room for room in rooms if FLOOR[room] >= FLOOR[here]] == []
+
+
+def test_no_command_imports_a_command():
+    commands = {module_of(path) for path in FILES if path.parent == Path("nas") and path.name != "__init__.py"}
+    assert [edge for edge in import_graph().edges if set(edge) <= commands] == []
 
 
 def test_modules_import_each_other_in_no_cycle():

@@ -6,7 +6,7 @@ a piece of it without a jump, and windows and the meta split are made of runs. N
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, Protocol, get_args
 
@@ -177,3 +177,18 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
         held.extend(longest[-MINIMUM_BLOCK:])
     chosen = frozenset(held)
     return tuple(i for i in range(len(frames)) if i not in chosen), tuple(held)
+
+
+def recordings(frames: Sequence[Frame]) -> tuple[range, ...]:
+    """Positions of pieces without a jump, each up to its last labelled frame."""
+    ends = ((run, [place for place in run if frames[place].labelled]) for run in runs(frames))
+    return tuple(range(run.start, labelled[-1] + 1) for run, labelled in ends if labelled)
+
+
+def thinned(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
+    """The same frames, of which those at every `every`-th place of their recording alone may be labelled."""
+    places = (place for run in runs(frames) for place in range(1, len(run) + 1))
+    return tuple(
+        replace(frame, labelled=frame.labelled and place % every == 0)
+        for frame, place in zip(frames, places, strict=True)
+    )

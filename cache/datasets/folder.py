@@ -13,7 +13,6 @@
 A window's frames after its first must all have masks, so label either whole clips or at least pairs of neighbours.
 """
 
-import colorsys
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 from cache.datasets.clips import SPLITS, VOID, Frame, Split
 from cache.datasets.files import IMAGE_SUFFIXES, MASK_SUFFIXES, FileDataset, FrameFiles, by_stem
+from cache.datasets.palette import is_colour, is_name, made_up_colours
 from cache.errors import DataError
 from cache.plain_yaml import parse_yaml
 
@@ -75,11 +75,6 @@ class Folder(FileDataset):
                 yield FrameFiles(frame, image, masks.get(stem))
 
 
-def made_up_colours(classes: int) -> tuple[tuple[int, int, int], ...]:
-    """RGB of as many classes; steps of the golden ratio keep hues apart, three brightnesses those that come close."""
-    return tuple(_rgb((0.618034 * index) % 1, (0.95, 0.7, 0.45)[index % 3]) for index in range(classes))
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         settings = parse_yaml(path.read_text(encoding="utf-8"))
@@ -119,18 +114,3 @@ def _colours(settings: dict[str, Any], classes: int, path: Path) -> tuple[tuple[
     if not isinstance(colours, list) or len(colours) != classes or not all(is_colour(colour) for colour in colours):
         raise DataError(f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}")
     return tuple((red, green, blue) for red, green, blue in colours)
-
-
-def is_name(value: object) -> bool:
-    """Whether it can stand in a legend and in a line of a table."""
-    return isinstance(value, str) and value != "" and value.isprintable()
-
-
-def is_colour(value: object) -> bool:
-    """Whether it is RGB."""
-    return isinstance(value, list | tuple) and len(value) == 3 and all(type(c) is int and 0 <= c <= 255 for c in value)
-
-
-def _rgb(hue: float, value: float) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, value)
-    return round(255 * red), round(255 * green), round(255 * blue)

@@ -10,7 +10,7 @@ from torch import Tensor
 from cache.atomic import atomic_path
 from cache.errors import DataError
 from cache.static.mobilenet_v2 import MobileNetV2
-from cache.static.network import load_tensors
+from cache.tensor_files import load_tensors
 
 URL: Final = "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth"
 _FILE: Final = URL.rpartition("/")[2]

@@ -1,29 +1,20 @@
 """The static network: MobileNet-v2, the `arch2` decoder and a classifier segment one frame; frozen, it feeds cells."""
 
 import hashlib
-import io
 import json
-import pickle
-import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-import torch
 from torch import Tensor, nn
 
-from cache.atomic import atomic_path
 from cache.datasets.clips import VOID
 from cache.errors import DataError
-from cache.static.archive import check_archive
 from cache.static.decoder import Decoder
 from cache.static.mobilenet_v2 import MobileNetV2
+from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
 
 FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
-DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError)
-"""What PyTorch's reader raises, beside errors of pickling and reading, where bytes of a file have changed."""
-_UNREADABLE: Final = (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, *DAMAGED)
 CHANNELS: Final = 64
 """Of `dec`, in the dynamic-cell paper and in every checkpoint."""
 
@@ -86,37 +77,6 @@ class StaticNetwork(nn.Module):
         return super().train(mode and not self._frozen)
 
 
-def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors and plain values to `path`, atomically.
-
-    Raises:
-        OSError: the folder cannot be written or the disk is full; what was at `path` is untouched.
-    """
-    buffer = io.BytesIO()  # torch.save into a file reports a full disk as a bare RuntimeError
-    torch.save(dict(content), buffer)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
-
-
-def load_tensors(path: Path) -> dict[str, Any]:
-    """Read a file of tensors and plain values, onto the CPU.
-
-    Raises:
-        DataError: there is no such file, or it is damaged, or it holds more than that.
-    """
-    try:
-        with path.open("rb") as file:
-            check_archive(file)
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}") from error
-    except _UNREADABLE as error:
-        raise DataError(f"{path} is not a file of plain tensors, or it is damaged ({brief(error)})") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} must hold tensors by name, but holds {type(content).__name__}")
-    return content
-
-
 def save_checkpoint(path: Path, network: StaticNetwork, meta: Mapping[str, Any]) -> None:
     """Write a network without its auxiliary heads, and JSON-able facts about it.
 
@@ -156,24 +116,6 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
             "give the checkpoint of this data set, or none to train one"
         )
     return network, meta
-
-
-def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load all weights and statistics of a module.
-
-    Raises:
-        RuntimeError: names or shapes do not fit.
-        ValueError: one is infinite or not a number.
-    """
-    module.load_state_dict(weights)
-    for name, tensor in module.state_dict().items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(f"{name} is infinite or not a number")
-
-
-def brief(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def weights_fingerprint(network: StaticNetwork) -> str:

@@ -6,11 +6,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from nas.runs.config import SearchConfig
-from nas.runs.config_files import from_mapping, identity, read_mapping, to_mapping
-from nas.runs.errors import RunError
 from nas.runs.store import INPUTS, leaves, read_config, read_trials
 from nas.runs.trial import Trial
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import from_mapping, identity, read_mapping, to_mapping
+from nas.settings.errors import RunError
 
 SETTINGS: Final = {"ppo": ("ppo", "controller", "warm_start"), "evolution": ("evolution", "warm_start"), "random": ()}
 """Strategy -> the sections that it reads, and the others do not."""

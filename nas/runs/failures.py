@@ -2,8 +2,8 @@
 
 from collections import Counter, deque
 
-from nas.runs.errors import RunError
 from nas.runs.trial import Trial
+from nas.settings.errors import RunError
 
 FIRST = 5
 RECENT = 20

@@ -19,10 +19,10 @@ from typing import Any, Self
 
 from xxhash import xxh3_64_hexdigest
 
-from nas.runs.config_files import CONFIG_FILE, plain, read_mapping, write_mapping
-from nas.runs.errors import RunError
-from nas.runs.signals import signals_held
 from nas.runs.trial import Trial
+from nas.settings.config_files import CONFIG_FILE, plain, read_mapping, write_mapping
+from nas.settings.errors import RunError
+from nas.settings.signals import signals_held
 
 logger = logging.getLogger(__name__)
 

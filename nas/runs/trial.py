@@ -10,7 +10,7 @@ from reprlib import repr as brief
 from types import UnionType
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from nas.runs.errors import RunError
+from nas.settings.errors import RunError
 from searchspace.genotype import Genotype
 
 SCHEMA = 1  # raise it when a field changes meaning; older logs then refuse to load

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from nas.runs.config import SearchConfig
+from nas.settings.config import SearchConfig
 from nas.strategies.evolution import Evolution
 from nas.strategies.ppo import PPO
 from nas.strategies.strategy import Strategy

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
-from nas.runs.config import ControllerConfig
-from nas.runs.seeding import stream
+from nas.settings.config import ControllerConfig
+from nas.settings.seeding import stream
 from searchspace.space import Decision
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from numpy.random import Generator, default_rng
 
-from nas.runs.config import EvolutionConfig
-from nas.runs.seeding import stream
 from nas.runs.trial import Trial
+from nas.settings.config import EvolutionConfig
+from nas.settings.seeding import stream
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 

@@ -17,9 +17,9 @@ import torch
 from torch import Generator, Tensor
 
 from cache.atomic import atomic_path
-from nas.runs.config import ControllerConfig, PPOConfig
-from nas.runs.seeding import stream
 from nas.runs.trial import Trial
+from nas.settings.config import ControllerConfig, PPOConfig
+from nas.settings.seeding import stream
 from nas.strategies.controller import Controller
 from nas.training.fit import fit
 from searchspace.genotype import Genotype

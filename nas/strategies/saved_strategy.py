@@ -13,9 +13,9 @@ from typing import Final
 from xxhash import xxh3_128
 
 from cache.errors import DataError
-from cache.static.network import DAMAGED, brief, load_tensors, save_tensors
-from nas.runs.errors import RunError
+from cache.tensor_files import DAMAGED, brief, load_tensors, save_tensors
 from nas.runs.trial import Trial
+from nas.settings.errors import RunError
 from nas.strategies.ppo import PPO
 from searchspace.genotype import Genotype
 

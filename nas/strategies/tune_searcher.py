@@ -17,9 +17,9 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from cache.atomic import write_text
-from nas.runs.config import SearchConfig
-from nas.runs.errors import RunError
 from nas.runs.trial import Trial
+from nas.settings.config import SearchConfig
+from nas.settings.errors import RunError
 from nas.strategies.catalog import make_strategy
 from nas.strategies.strategy import Strategy
 from searchspace.genotype import Genotype

@@ -2,8 +2,8 @@
 
 from numpy.random import default_rng
 
-from nas.runs.seeding import stream
 from nas.runs.trial import Trial
+from nas.settings.seeding import stream
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 

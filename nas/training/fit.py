@@ -10,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from nas.runs.errors import NonFiniteError
+from nas.settings.errors import NonFiniteError
 
 Batch = TypeVar("Batch")
 

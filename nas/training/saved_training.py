@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 
 from cache.atomic import write_text
 from cache.errors import DataError
-from cache.static.network import DAMAGED, brief, load_tensors, save_tensors
-from nas.reporting.progress import duration
+from cache.tensor_files import DAMAGED, brief, load_tensors, save_tensors
+from nas.runs.progress import duration
 
 log = logging.getLogger(__name__)
 

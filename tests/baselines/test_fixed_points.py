@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from baselines.fixed_points import FIXED_POINTS
-from nas.runs.config import ControllerConfig
+from nas.settings.config import ControllerConfig
 from nas.strategies.controller import Controller
 from searchspace.cell import DynamicCell
 from searchspace.space import Space

@@ -18,12 +18,12 @@ from types import SimpleNamespace
 import psutil
 import torch
 
-import nas.reporting.run_report
-import nas.training.preparation
-from nas.runs.command_line import run_command
-from nas.runs.config import SearchConfig
+import nas.reporting.search.report
+import nas.training.candidates.inputs
 from nas.runs.trial import Trial
 from nas.search import Arguments, main
+from nas.settings.command_line import run_command
+from nas.settings.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,6 @@ FAULTS = {
 if __name__ == "__main__":
     candidates = Candidates(**json.loads(os.environ.get("CANDIDATES", "{}")))
     features = SimpleNamespace(fingerprint="none")
-    nas.training.preparation.prepare = lambda *_: SimpleNamespace(features=features, evaluator=candidates)
-    nas.reporting.run_report.write_report = lambda *_: ""
+    nas.training.candidates.inputs.prepare = lambda *_: SimpleNamespace(features=features, evaluator=candidates)
+    nas.reporting.search.report.write_report = lambda *_: ""
     run_command("nas.search", Arguments, SearchConfig, main)

@@ -11,14 +11,14 @@ import torch
 
 from cache.features import FeatureCache
 from cache.sealed import CacheMismatch
-from cache.static.network import load_tensors, save_tensors
-from nas.reporting.segmented import segmented_recording
-from nas.runs.config import SearchConfig
-from nas.runs.config_files import read_mapping, to_mapping, write_mapping
-from nas.runs.errors import RunError
-from nas.runs.events import Curves
+from cache.tensor_files import load_tensors, save_tensors
+from nas.labelled_video.folder import segmented_recording
 from nas.runs.store import RunStore, read_trials
+from nas.runs.tensorboard import Curves
 from nas.runs.trial import Trial
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import read_mapping, to_mapping, write_mapping
+from nas.settings.errors import RunError
 from nas.training.saved_training import SavedTraining
 
 pytestmark = pytest.mark.drill

@@ -10,12 +10,12 @@ from baselines.fixed_points import FIXED_POINTS
 from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.sealed import CacheMismatch
-from cache.static.network import load_tensors, save_tensors
-from nas.runs.config import SearchConfig
-from nas.runs.config_files import from_mapping, read_mapping, to_mapping, write_mapping
-from nas.runs.errors import RunError
+from cache.tensor_files import load_tensors, save_tensors
 from nas.runs.store import RunStore, read_trials
 from nas.runs.trial import Trial
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import from_mapping, read_mapping, to_mapping, write_mapping
+from nas.settings.errors import RunError
 
 pytestmark = [pytest.mark.drill, pytest.mark.filterwarnings("ignore::UserWarning")]
 MASKS = (0x01, 0x10, 0xFF)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from cache.errors import DataError
 from cache.images import image_size, read_image, read_index
-from cache.video_frames import open_recording
+from cache.recording import open_recording
 
 pytestmark = [pytest.mark.drill, pytest.mark.filterwarnings("ignore::UserWarning")]
 CASES = int(os.environ.get("CASES", 20_000))

@@ -16,17 +16,19 @@ from mutations import DEEP, LAUGHS, altered, fuzzed, spoiled, text
 from baselines.fixed_points import FIXED_POINTS
 from cache.datasets.folder import Folder
 from cache.errors import DataError
-from cache.static.network import StaticNetwork, load_tensors, save_checkpoint, save_tensors
-from nas.reporting.tables import best_cells, outcomes
-from nas.runs.config import SearchConfig
-from nas.runs.config_files import from_mapping, read_mapping, to_mapping, write_mapping
-from nas.runs.errors import NonFiniteError, RunError
+from cache.static.network import StaticNetwork, save_checkpoint
+from cache.tensor_files import load_tensors, save_tensors
+from nas.labelled_video.labeller import Labeller
+from nas.networks.heads import build_head
+from nas.networks.loading import load_network
+from nas.networks.video_network import VideoNetwork, save_video_network
+from nas.reporting.search.tables import best_cells, outcomes
 from nas.runs.store import RunStore, read_trials
 from nas.runs.trial import Trial
-from nas.training.compute import Compute
-from nas.training.heads import build_head
-from nas.training.labelling import Labeller, load_network
-from nas.training.video_network import VideoNetwork, save_video_network
+from nas.settings.compute import Compute
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import from_mapping, read_mapping, to_mapping, write_mapping
+from nas.settings.errors import NonFiniteError, RunError
 from searchspace.errors import SpaceError
 from searchspace.genotype import Genotype
 from searchspace.space import Space

@@ -8,11 +8,12 @@ from processes import ends_well, shoot, start
 
 from cache.datasets.shapes import Shapes
 from cache.sealed import map_arrays
-from cache.static.network import StaticNetwork, load_tensors, save_checkpoint
-from nas.runs.config import DataConfig, SearchConfig, StaticConfig
-from nas.runs.config_files import to_mapping
+from cache.static.network import StaticNetwork, save_checkpoint
+from cache.tensor_files import load_tensors
 from nas.runs.store import RunStore, leaves
 from nas.runs.trial import Trial
+from nas.settings.config import DataConfig, SearchConfig, StaticConfig
+from nas.settings.config_files import to_mapping
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 

@@ -7,11 +7,11 @@ import pytest
 
 from nas.compare import Arguments, main, static_fact
 from nas.runs.comparable import Run, read_run, strategy_names
-from nas.runs.config import CandidateConfig, PPOConfig, SearchConfig, SpaceConfig
-from nas.runs.config_files import identity, to_mapping
-from nas.runs.errors import RunError
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
+from nas.settings.config import CandidateConfig, PPOConfig, SearchConfig, SpaceConfig
+from nas.settings.config_files import identity, to_mapping
+from nas.settings.errors import RunError
 from searchspace.space import Space
 
 SPACE = Space.load("paper", blocks=1)

@@ -12,12 +12,12 @@ from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.evaluate import Arguments, main, run_of
-from nas.runs.config import ComputeConfig, DataConfig, SearchConfig
-from nas.runs.config_files import to_mapping
-from nas.runs.errors import RunError
+from nas.networks.heads import build_head
+from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.runs.store import RunStore
-from nas.training.heads import build_head
-from nas.training.video_network import VideoNetwork, save_video_network
+from nas.settings.config import ComputeConfig, DataConfig, SearchConfig
+from nas.settings.config_files import to_mapping
+from nas.settings.errors import RunError
 
 CLASSES = len(Shapes.classes)
 STATIC = {"classes": Shapes.classes, "size": (32, 48)}

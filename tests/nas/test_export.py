@@ -14,9 +14,9 @@ from cache.errors import DataError
 from cache.images import normalise, resize_image
 from cache.static.network import StaticNetwork
 from nas.export import Arguments, main
-from nas.runs.errors import RunError
-from nas.training.heads import build_head
-from nas.training.video_network import VideoNetwork, load_video_network, save_video_network
+from nas.networks.heads import build_head
+from nas.networks.video_network import VideoNetwork, load_video_network, save_video_network
+from nas.settings.errors import RunError
 
 META = {
     "name": "tmanet",

@@ -5,12 +5,12 @@ import sys
 import pytest
 
 from nas.plot import Arguments, main
-from nas.reporting.plots import make_plots
-from nas.runs.config import SearchConfig, SpaceConfig
-from nas.runs.config_files import to_mapping
-from nas.runs.errors import RunError
+from nas.reporting.search.plots import make_plots
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
+from nas.settings.config import SearchConfig, SpaceConfig
+from nas.settings.config_files import to_mapping
+from nas.settings.errors import RunError
 from searchspace.choices import Choice
 from searchspace.space import Space
 

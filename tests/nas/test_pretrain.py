@@ -12,8 +12,8 @@ from PIL import Image
 from cache.static.mobilenet_v2 import MobileNetV2
 from cache.static.network import load_checkpoint
 from nas.pretrain import Arguments, main
-from nas.runs.command_line import run_command
-from nas.runs.config import PretrainConfig
+from nas.settings.command_line import run_command
+from nas.settings.config import PretrainConfig
 
 QUICK = ["--static.epochs", "1", "--static.batch", "2", "--static.no-class-weights", "--threads", "1"]
 

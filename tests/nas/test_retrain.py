@@ -9,14 +9,14 @@ import torch
 from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork, save_checkpoint
+from nas.networks.video_network import load_video_network
 from nas.retrain import Arguments, main
-from nas.runs.command_line import run_command
-from nas.runs.config import DataConfig, SearchConfig, StaticConfig
-from nas.runs.config_files import to_mapping
-from nas.runs.retrain_config import RetrainConfig
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
-from nas.training.video_network import load_video_network
+from nas.settings.command_line import run_command
+from nas.settings.config import DataConfig, SearchConfig, StaticConfig
+from nas.settings.config_files import to_mapping
+from nas.settings.retrain_config import RetrainConfig
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
@@ -93,7 +93,7 @@ def test_a_label_keeps_other_settings_apart(make_run, monkeypatch, capsys):
 
 def test_what_diverges_is_said_and_does_not_keep_the_others_from_being_trained(make_run, monkeypatch, capsys, caplog):
     run = make_run([0.2])
-    monkeypatch.setattr("nas.training.retraining.cross_entropy", diverging())
+    monkeypatch.setattr("nas.training.video.retraining.cross_entropy", diverging())
     assert retrain(monkeypatch, "--run", run, "--top-k", "1", *QUICK) == 2
     assert "cell0, seed 0, diverged" in caplog.text
     assert "1 of 2 networks diverged: cell0-seed0" in capsys.readouterr().err

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.runs.config import SearchConfig
-from nas.runs.errors import RunError
-from nas.runs.executor import Result
 from nas.runs.trial import Trial
 from nas.search import evaluate_fixed_points, search
-from nas.training.early_stopping import EarlyStopping
+from nas.settings.config import SearchConfig
+from nas.settings.errors import RunError
+from nas.training.candidates.early_stopping import EarlyStopping
+from nas.workers.executor import Result
 from searchspace.space import Space
 
 SPACE = Space.load("paper", blocks=2)

@@ -14,15 +14,16 @@ from PIL import Image
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.images import read_image
+from cache.recording import open_recording
 from cache.static.network import StaticNetwork, save_checkpoint
-from cache.video_frames import open_recording
-from nas.reporting.video_file import video_file
-from nas.runs.command_line import run_command
+from nas.labelled_video.labeller import Labeller
+from nas.labelled_video.video_file import video_file
+from nas.networks.heads import build_head
+from nas.networks.loading import load_network
+from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.segment import Arguments, main
-from nas.training.compute import Compute
-from nas.training.heads import build_head
-from nas.training.labelling import Labeller, load_network
-from nas.training.video_network import VideoNetwork, save_video_network
+from nas.settings.command_line import run_command
+from nas.settings.compute import Compute
 
 SIZE = (45, 66)
 META = {

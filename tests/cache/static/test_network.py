@@ -7,14 +7,8 @@ import pytest
 import torch
 
 from cache.errors import DataError
-from cache.static.network import (
-    StaticNetwork,
-    load_checkpoint,
-    load_tensors,
-    save_checkpoint,
-    save_tensors,
-    weights_fingerprint,
-)
+from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint, weights_fingerprint
+from cache.tensor_files import load_tensors, save_tensors
 
 T1_EXPANSION = 32 * 32 + 2 * 32  # of the published encoder's first bottleneck: computes nothing an expansion should
 DEAD_ADAPTER = 24 * 64 + 2 * 64  # of layer1, which no block of arch2 takes: never gets a gradient

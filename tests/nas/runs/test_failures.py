@@ -1,6 +1,6 @@
-from nas.runs.errors import RunError
 from nas.runs.failures import FailureGuard
 from nas.runs.trial import Trial
+from nas.settings.errors import RunError
 
 
 def trial(error):

@@ -19,15 +19,15 @@ from ray.cluster_utils import Cluster
 
 from cache.features import FeatureCache
 from cache.static.network import StaticNetwork, save_checkpoint
-from nas.runs.config import CandidateConfig, SearchConfig
-from nas.runs.executor import InlineExecutor
-from nas.runs.ray_executor import RayExecutor
+from nas.settings.config import CandidateConfig, SearchConfig
+from nas.workers.executor import InlineExecutor
+from nas.workers.ray_executor import RayExecutor
 from nas.runs.store import RunStore
 from nas.search import search
 from nas.strategies.catalog import make_strategy
-from nas.training.compute import Compute
-from nas.training.early_stopping import EarlyStopping
-from nas.training.evaluator import EvaluatorSpec
+from nas.settings.compute import Compute
+from nas.training.candidates.early_stopping import EarlyStopping
+from nas.training.candidates.evaluator import EvaluatorSpec
 from searchspace.space import Space
 
 folder = Path(sys.argv[1])

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.runs.errors import RunError
 from nas.runs.store import RunStore, read_config, read_trials
 from nas.runs.trial import Trial
+from nas.settings.errors import RunError
 from searchspace.genotype import Block, Choice, Genotype
 
 SKIP, CONCAT = Choice("skip"), Choice("concat")

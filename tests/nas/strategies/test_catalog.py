@@ -2,8 +2,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from nas.runs.config import ControllerConfig, EvolutionConfig, SearchConfig
 from nas.runs.trial import Trial
+from nas.settings.config import ControllerConfig, EvolutionConfig, SearchConfig
 from nas.strategies.catalog import STRATEGIES, make_strategy
 from searchspace.space import Space
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.runs.config import ControllerConfig
+from nas.settings.config import ControllerConfig
 from nas.strategies.controller import Controller
 from searchspace.choices import Choice
 from searchspace.space import Space

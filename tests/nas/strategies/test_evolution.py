@@ -2,8 +2,8 @@ from collections import Counter
 
 import numpy as np
 
-from nas.runs.config import EvolutionConfig
 from nas.runs.trial import Trial
+from nas.settings.config import EvolutionConfig
 from nas.strategies.evolution import Evolution, mutate
 from nas.strategies.uniform import Uniform
 from searchspace.space import Space

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from nas.runs.config import PPOConfig, SearchConfig
 from nas.runs.trial import Trial
+from nas.settings.config import PPOConfig, SearchConfig
 from nas.strategies.catalog import make_strategy
 from searchspace.space import Space
 

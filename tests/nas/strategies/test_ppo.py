@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from nas.runs.config import ControllerConfig, PPOConfig
 from nas.runs.trial import Trial
+from nas.settings.config import ControllerConfig, PPOConfig
 from nas.strategies.controller import Controller
 from nas.strategies.ppo import PPO, Batch, clipped_surrogate
 from searchspace.space import Space

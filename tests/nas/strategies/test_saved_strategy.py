@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nas.runs.config import ControllerConfig, PPOConfig, SearchConfig
-from nas.runs.errors import RunError
-from nas.runs.executor import InlineExecutor
 from nas.runs.trial import Trial
 from nas.search import search
+from nas.settings.config import ControllerConfig, PPOConfig, SearchConfig
+from nas.settings.errors import RunError
 from nas.strategies.ppo import PPO
 from nas.strategies.saved_strategy import EVERY, SavedStrategy
-from nas.training.early_stopping import EarlyStopping
+from nas.training.candidates.early_stopping import EarlyStopping
+from nas.workers.executor import InlineExecutor
 from searchspace.space import Space
 
 SPACE = Space.load("paper", blocks=2)

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from nas.runs.config import ControllerConfig, SearchConfig
-from nas.runs.errors import RunError
 from nas.runs.trial import Trial
+from nas.settings.config import ControllerConfig, SearchConfig
+from nas.settings.errors import RunError
 from nas.strategies.catalog import make_strategy
 from nas.strategies.tune_searcher import StrategySearcher
 from searchspace.genotype import Genotype

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
-from nas.runs.config import ControllerConfig, EvolutionConfig, PPOConfig, SearchConfig
-from nas.runs.errors import RunError
+from nas.settings.config import ControllerConfig, EvolutionConfig, PPOConfig, SearchConfig
+from nas.settings.errors import RunError
 from nas.strategies.catalog import make_strategy
 from nas.strategies.evolution import Evolution
 from nas.strategies.ppo import PPO

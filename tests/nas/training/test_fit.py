@@ -7,10 +7,10 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nas.runs.errors import NonFiniteError
+from nas.networks.heads import unroll
+from nas.settings.errors import NonFiniteError
 from nas.training.fit import fit
 from nas.training.losses import cross_entropy
-from nas.training.rollout import unroll
 from searchspace.cell import DynamicCell
 from searchspace.genotype import Block, Choice, Genotype
 from searchspace.space import Space

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cache.errors import DataError
-from cache.static.network import save_tensors
+from cache.tensor_files import save_tensors
 from nas.training.saved_training import SavedTraining, is_unfinished
 
 

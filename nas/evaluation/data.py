@@ -1,0 +1,79 @@
+"""EvaluationData: what video networks are compared on, one split at one working resolution."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cache.datasets.clips import Dataset, Split, recordings, windows
+from cache.errors import DataError
+from cache.flow import FlowCache, ensure_flows, short_pairs
+from cache.frames import Frames
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What all networks are scored on."""
+
+    dataset: Dataset
+    split: Split
+    size: tuple[int, int]
+    """Working height and width."""
+    frames: Frames
+    """All of the split."""
+    runs: tuple[range, ...]
+    """Positions in `frames` of pieces without a jump, each up to its last labelled frame."""
+    scored: tuple[int, ...]
+    """Positions of the labelled frames that have a past."""
+    windows: tuple[tuple[int, ...], ...]
+    """Positions of each window's frames, in time order."""
+    flows: FlowCache | None
+    """Between near frames; None if no two are near enough for a score of temporal consistency."""
+
+    @classmethod
+    def of(cls, dataset: Dataset, split: Split, size: tuple[int, int], window: int, directory: Path) -> Self:
+        """Find runs and windows, and make the optical flow if it is not there.
+
+        Args:
+            dataset: of labelled clips.
+            split: of it.
+            size: working height and width.
+            window: frames, where a run has as many.
+            directory: for the flow.
+
+        Raises:
+            DataError: the split is absent or damaged, or no labelled frame in it has a past.
+        """
+        frames = dataset.frames(split)
+        recorded = recordings(frames)
+        scored = tuple(place for run in recorded for place in run[1:] if frames[place].labelled)
+        if not scored:
+            raise DataError(
+                f"the {split} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
+                "so there is nothing to remember; give longer clips"
+            )
+        near = bool(short_pairs(frames, 1))
+        if not near:
+            log.warning("no two frames of the %s list are near enough to score temporal consistency", split)
+        return cls(
+            dataset,
+            split,
+            size,
+            frames=Frames(dataset, frames, size),
+            runs=recorded,
+            scored=scored,
+            windows=tuple(found.positions for found in windows(frames, window)),
+            flows=ensure_flows(dataset, split, size=size, directory=directory) if near else None,
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.dataset.classes
+
+    def examples(self, count: int) -> list[int]:
+        """At most `count` positions of scored frames, spread evenly over the split."""
+        count = min(count, len(self.scored))
+        return [self.scored[(2 * place + 1) * len(self.scored) // (2 * count)] for place in range(count)]

@@ -1,0 +1,82 @@
+"""The folder of a segmented recording: a label image and an overlay of each frame, and a video of the overlays.
+
+segment.json          what was segmented with what, and the names and colours of the classes
+labels/<frame>.png    pixel values are class numbers, and the palette shows their colours
+overlays/<frame>.jpg  the frame under the colours of its classes, with a legend
+overlay.mp4           all overlays; it is there once the last frame is done
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cache.atomic import atomic_path, write_text
+from nas.labelled_video.overlay import Overlay
+from nas.labelled_video.video_file import Codec, video_file
+from nas.settings.errors import RunError
+
+Pixels = NDArray[np.uint8]
+RECORD: Final = "segment.json"
+VIDEO: Final = "overlay.mp4"
+
+
+def claim(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Take a folder that is absent, empty, or was left unfinished by the same command, and note the facts in it.
+
+    Raises:
+        RunError: something else is in it, which is kept.
+        OSError: it cannot be written.
+    """
+    text = json.dumps(dict(facts), indent=2) + "\n"
+    if folder.exists() and any(folder.iterdir()):
+        record = folder / RECORD
+        same = record.exists() and record.read_text(encoding="utf-8") == text
+        if not same or (folder / VIDEO).exists():
+            raise RunError(f"{folder} holds {'these' if same else 'other'} results; remove it or name another --output")
+    write_text(folder / RECORD, text)
+
+
+@contextmanager
+def segmented_recording(
+    folder: Path,
+    size: tuple[int, int],
+    classes: Sequence[str],
+    colours: Sequence[Sequence[int]],
+    rate: float,
+    codec: Codec,
+) -> Iterator[Callable[[str, Pixels, Pixels], None]]:
+    """Yield a function that writes the next frame: its name, its RGB pixels (H, W, 3) and its label map (H, W).
+
+    Each file is complete or absent. The video is written if the block ends without an exception.
+
+    Args:
+        folder: of the results.
+        size: height and width of the frames.
+        classes: their names.
+        colours: their RGB.
+        rate: frames a second.
+        codec: of the video.
+
+    Raises:
+        OSError: something cannot be written.
+    """
+    overlay = Overlay(size, classes, colours)
+    palette = [channel for colour in colours for channel in colour]
+    with video_file(folder / VIDEO, overlay.size, rate, codec) as append:
+
+        def write(name: str, image: Pixels, label: Pixels) -> None:
+            picture, index = overlay(image, label), Image.fromarray(label)
+            index.putpalette(palette)
+            with atomic_path(folder / "labels" / f"{name}.png") as path:
+                index.save(path, "PNG")
+            with atomic_path(folder / "overlays" / f"{name}.jpg") as path:
+                Image.fromarray(picture).save(path, "JPEG", quality=90)
+            append(picture)
+
+        yield write

@@ -1,0 +1,55 @@
+"""A trained network as it is used: the frames of one recording go in one by one, label maps come out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cache.images import normalise, resize_image, scaled_size
+from nas.networks.logits import classes_of
+from nas.networks.video_network import VideoNetwork
+from nas.settings.compute import Compute
+from searchspace.cell import State
+
+Pixels = NDArray[np.uint8]
+
+
+def working_size(size: tuple[int, int], meta: Mapping[str, Any], scale: float | None) -> tuple[int, int]:
+    """Height and width at which a network looks at frames of `size`; their aspect ratio is kept.
+
+    Args:
+        size: of the frames.
+        meta: facts of the network, with the `size` that it was trained at.
+        scale: share of `size` to work at; None for as long a shorter side as in training, so that things look as large
+            as they did there.
+    """
+    if scale is None:
+        scale = min(meta["size"]) / min(size) if "size" in meta else 1.0
+    return scaled_size(size, scale)
+
+
+class Labeller:
+    """Labels the frames of one recording in time order, and holds nothing but the network's memory between them."""
+
+    def __init__(self, network: VideoNetwork, size: tuple[int, int], compute: Compute) -> None:
+        """Start a recording.
+
+        Args:
+            network: in eval mode, on the device of `compute`.
+            size: working height and width.
+            compute: device and precision.
+        """
+        self._network, self._size, self._compute = network, size, compute
+        self._state: State | None = None
+
+    @torch.inference_mode()
+    def __call__(self, image: Pixels) -> Pixels:
+        """The class of each pixel (H, W) of the next frame, RGB (H, W, 3) of any size. Raises NonFiniteError."""
+        pixels = torch.from_numpy(normalise(resize_image(image, self._size)))
+        batch = pixels.to(self._compute.device).permute(2, 0, 1)[None]
+        with self._compute.autocast():
+            logits, self._state = self._network(batch, self._state)
+        label: Pixels = classes_of(logits, image.shape[:2])[0].to(torch.uint8).cpu().numpy()
+        return label

@@ -1,0 +1,81 @@
+"""Heads: what replaces the decoder after the first frame, how one is built, and how it is run over a clip.
+
+Training, scoring and everything that streams run a head in this one way.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from baselines.per_frame import PerFrame
+from searchspace.cell import DynamicCell, Features, State
+from searchspace.genotype import Genotype
+
+
+class Head(Protocol):
+    """What replaces the decoder after the first frame: a dynamic cell, a fixed point or the per-frame network."""
+
+    @property
+    def classifier(self) -> nn.Module:
+        """Maps `dec` (N, 64, h, w) to logits (N, classes, h, w)."""
+
+    def train(self, mode: bool = True) -> object:
+        """Switch batch norm between batch statistics and remembered ones, as in `nn.Module`."""
+
+    def init_state(self, first: Features) -> State:
+        """What is remembered of the first frame of a clip."""
+
+    def step(self, features: Features, state: State) -> tuple[Tensor, State]:
+        """Make a later frame's `dec` (N, 64, h/8, w/8), and what is remembered from here on."""
+
+
+def unroll(head: Head, clip: Sequence[Features]) -> list[Tensor]:
+    """Run a head over a clip from its first frame.
+
+    Args:
+        head: in train or eval mode, as the caller wants it.
+        clip: one batch of N features for each frame, in time order.
+
+    Returns:
+        Logits (N, classes, h/8, w/8) of every frame after the first, before upsampling.
+    """
+    return [head.classifier(dec) for dec in unroll_dec(head, clip)]
+
+
+def unroll_dec(head: Head, clip: Sequence[Features]) -> list[Tensor]:
+    """As `unroll`, but each frame's `dec` (N, 64, h/8, w/8), before the classifier."""
+    first, *later = clip
+    state = head.init_state(first)
+    decs = []
+    for features in later:
+        dec, state = head.step(features, state)
+        decs.append(dec)
+    return decs
+
+
+def full_state(head: Head, features: Features) -> State:
+    """The memory of a head after as many frames as it holds, all alike."""
+    state = head.init_state(features)
+    while True:
+        _, longer = head.step(features, state)
+        if len(longer) == len(state):
+            return longer
+        state = longer
+
+
+def build_head(genotype: Genotype | None, channels: int, classes: int, seed: int) -> DynamicCell | PerFrame:
+    """A head with weights drawn from `seed`; equal cells get equal weights, however they are described.
+
+    Args:
+        genotype: of a cell; None for the per-frame network.
+        channels: of `dec`.
+        classes: of the classifier.
+        seed: of the initial weights; torch's global generator stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if genotype is None:
+            return PerFrame(channels, classes)
+        return DynamicCell(genotype.canonical(), channels, classes)

@@ -1,0 +1,57 @@
+"""Loading of a trained network, static or video, with the facts that it needs to be used."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from baselines.per_frame import PerFrame
+from cache.datasets.palette import is_colour, is_name, made_up_colours
+from cache.errors import DataError
+from cache.static.network import FORMAT as STATIC
+from cache.static.network import load_checkpoint
+from cache.tensor_files import load_tensors
+from nas.networks.video_network import VideoNetwork, load_video_network
+
+LONGEST: Final = 2**14  # pixels of a side at which a network may have been trained
+
+
+def load_network(path: Path, classes: int | None = None) -> tuple[VideoNetwork, dict[str, Any]]:
+    """Read a video network, or a static one as the per-frame network that it is.
+
+    Args:
+        path: file that `nas.pretrain` or `nas.retrain` left.
+        classes: number of classes that the network must have, if given.
+
+    Returns:
+        The network in eval mode on the CPU, and its facts, with made-up `classes` and `colours` where it has none.
+
+    Raises:
+        DataError: no such file, or it is neither, is damaged, or has another number of classes.
+    """
+    if load_tensors(path).get("format") == STATIC:
+        static, meta = load_checkpoint(path)
+        head = PerFrame(static.channels, static.classes)
+        head.classifier.load_state_dict(static.classifier.state_dict())
+        network = VideoNetwork(static, head).eval()
+    else:
+        network, meta = load_video_network(path)
+    numbered = [f"class {number}" for number in range(network.classes)]
+    facts = {"classes": numbered, "colours": list(made_up_colours(network.classes)), **meta}
+    if not _fit(facts, network.classes):
+        raise DataError(f"{path} is damaged: it does not say what its {network.classes} classes or its size are")
+    if classes not in (None, network.classes):
+        raise DataError(
+            f"the network {path} has {network.classes} classes, but the data has {classes}; "
+            "evaluate it on the data set that it was trained for"
+        )
+    return network, facts
+
+
+def _fit(facts: Mapping[str, Any], classes: int) -> bool:
+    """Whether names, colours and size can be those of a network; the size may be absent."""
+
+    def are(values: object, length: int, right: Callable[[Any], bool]) -> bool:
+        return isinstance(values, list) and len(values) == length and all(map(right, values))
+
+    named = are(facts["classes"], classes, is_name) and are(facts["colours"], classes, is_colour)
+    return named and are(facts.get("size", [1, 1]), 2, lambda side: type(side) is int and 0 < side <= LONGEST)

@@ -1,0 +1,113 @@
+"""A video network as two ONNX graphs, of the first frame of a clip and of a later one.
+
+A graph keeps nothing between frames, so the memory goes in and out, each tensor under a name such as `slot3.dec` or
+`slot0.block2.keys`, the newest slot last. All slots are there from the first frame on: those of frames that have not
+been yet hold zeros, and the later graph leaves them out, counting frames by the newest slot's `frame`.
+
+Batch 1 and one frame size, so that every shape in the graphs is known.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from nas.networks.heads import full_state
+from nas.networks.video_network import VideoNetwork
+from nas.settings.errors import RunError
+from searchspace.cell import State
+
+OPSET: Final = 18
+NEXT: Final = "next."
+"""Output `next.slot3.dec` of either graph is the later graph's input `slot3.dec` at the next frame."""
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """Two ONNX models, serialised."""
+
+    first: bytes
+    """`images` (1, 3, H, W) to `logits` (1, classes, H/8, W/8), and the memory."""
+    later: bytes
+    """`images` and the memory to `logits` and the memory."""
+
+
+class _First(nn.Module):
+    def __init__(self, network: VideoNetwork, empty: State) -> None:
+        super().__init__()
+        self._network, self._empty = network, empty
+
+    def forward(self, images: Tensor) -> tuple[Tensor, State]:
+        logits, state = self._network.first(images)
+        return logits, (*self._empty, *state)
+
+
+class _Later(nn.Module):
+    def __init__(self, network: VideoNetwork) -> None:
+        super().__init__()
+        self._network = network
+
+    def forward(self, images: Tensor, state: State) -> tuple[Tensor, State]:
+        present = None
+        if len(state) > 1:  # the newest slot, of frame t, is one of t + 1 that have been
+            present = torch.arange(len(state), 0, -1) <= state[-1]["frame"] + 1
+        return self._network.later(images, state, present)
+
+
+@torch.no_grad()
+def export_graphs(network: VideoNetwork, size: tuple[int, int]) -> Graphs:
+    """Translate a network.
+
+    Args:
+        network: in eval mode, on the CPU.
+        size: height and width of the frames.
+
+    Raises:
+        RunError: an operation cannot be translated; the message has its name.
+    """
+    images = torch.zeros(1, 3, *size)
+    state = full_state(network.head, network.static.features(images))
+    names = [f"slot{place}.{name}" for place, slot in enumerate(state) for name in slot]
+    empty = tuple({name: torch.zeros_like(tensor) for name, tensor in slot.items()} for slot in state[:-1])
+    return Graphs(
+        _translated(_First(network, empty), (images,), ["images"], names),
+        _translated(_Later(network), (images, state), ["images", *names], names),
+    )
+
+
+def _translated(module: nn.Module, arguments: tuple[Any, ...], inputs: list[str], memory: list[str]) -> bytes:
+    outputs = ["logits", *(NEXT + name for name in memory)]
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module.eval(), arguments, input_names=inputs, output_names=outputs, opset_version=OPSET, verbose=False
+            )
+    except torch.onnx.OnnxExporterError as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = str(cause).splitlines()[0]  # names the operation; the rest is advice to developers of the exporter
+        raise RunError(f"this network cannot be written as ONNX: {reason}") from error
+    assert program is not None
+    model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # the Python stack that made it, with the paths of this machine
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter says of its own work off the terminal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)

@@ -1,0 +1,132 @@
+"""The numbers of a comparison of strategies: searches of several seeds each, at equal budget. Computes, says nothing.
+
+The unit is a search, not a trial: the trials of one search depend on each other. A difference between two strategies
+is tested over their seeds, by `significance.mann_whitney`, with `significance.holm` over all pairs of strategies.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import ceil
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.reporting.comparison.significance import bootstrap_interval, holm, mann_whitney, smallest_p
+from nas.reporting.search.curves import reward_curve
+from nas.runs.ranking import reward_of
+from nas.runs.trial import Trial
+
+MEASURES: Final = {"best": "best reward", "mean": "mean reward"}  # of a search, that are tested
+CURVES: Final = ("best_so_far", "moving_mean")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What one search made of the budget. Failed trials count as trials and have no reward."""
+
+    strategy: str
+    seed: int
+    best: float
+    """Largest reward."""
+    mean: float
+    """Mean of all rewards."""
+    late: float
+    """Mean of the rewards of the last quarter of the trials; NaN if all of those failed."""
+    trained: int
+    """Trials that were trained; the others repeat an earlier cell of the search."""
+    best_so_far: tuple[float, ...]
+    """After each trial; NaN before the first reward."""
+    moving_mean: tuple[float, ...]
+    """Mean of the latest `sampling.SMOOTHING` rewards after each trial; NaN before the first reward."""
+
+
+def summarised(strategy: str, seed: int, trials: Sequence[Trial]) -> Search:
+    """Sum up a search.
+
+    Args:
+        strategy: its name.
+        seed: its seed.
+        trials: those numbered 0 to n - 1, in any order.
+
+    Raises:
+        ValueError: none of them has a reward.
+    """
+    curve, count = reward_curve(trials), len(trials)
+    if not curve.rewards:
+        raise ValueError(f"none of the {count} trials has a reward")
+    quarter = [reward_of(trial) for trial in curve.trials if (trial.number or 0) >= count - ceil(count / 4)]
+    return Search(
+        strategy,
+        seed,
+        best=max(curve.rewards),
+        mean=float(np.mean(curve.rewards)),
+        late=float(np.mean(quarter)) if quarter else float("nan"),
+        trained=sum(trial.repeat_of is None for trial in trials),
+        best_so_far=_held(curve.numbers, curve.best, count),
+        moving_mean=_held(curve.numbers, curve.mean, count),
+    )
+
+
+def _held(numbers: Sequence[int], values: Sequence[float], count: int) -> tuple[float, ...]:
+    """The latest value at each of `count` trials."""
+    held = np.full(count, np.nan)
+    for number, value in zip(numbers, values, strict=True):
+        held[number:] = value
+    return tuple(held.tolist())
+
+
+def by_strategy(searches: Sequence[Search]) -> dict[str, list[Search]]:
+    """The searches of each strategy, in the order in which they were given."""
+    groups: dict[str, list[Search]] = {}
+    for search in searches:
+        groups.setdefault(search.strategy, []).append(search)
+    return groups
+
+
+def band(searches: Sequence[Search], curve: str) -> NDArray[np.float64]:
+    """Mean, lowest and highest value of a curve over searches of equal length, (3, trials); NaN until all have one."""
+    values = np.array([getattr(search, curve) for search in searches])
+    return np.stack([values.mean(axis=0), values.min(axis=0), values.max(axis=0)])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure of two strategies."""
+
+    measure: str
+    first: str
+    second: str
+    seeds: tuple[int, int]
+    """Searches of each."""
+    difference: float
+    """Mean over the seeds of `first` less that of `second`."""
+    interval: tuple[float, float] | None
+    """Its 95 % bootstrap interval; None where a strategy has one seed."""
+    wins: float
+    """Share of the pairs of a search of each in which `first` is higher; ties count half."""
+    p: float
+    adjusted: float
+    """p for as many tests as there are pairs of strategies."""
+    smallest: float
+    """The least that `adjusted` could have been with so many seeds."""
+    pairs: int
+
+
+def pairwise(searches: Sequence[Search], measure: str) -> list[Difference]:
+    """Compare each pair of strategies in one of MEASURES."""
+    groups = {name: [getattr(each, measure) for each in group] for name, group in by_strategy(searches).items()}
+    pairs = list(combinations(groups, 2))
+    ps = [mann_whitney(groups[first], groups[second]) for first, second in pairs]
+    least = holm([smallest_p(len(groups[first]), len(groups[second])) for first, second in pairs])
+    differences = []
+    for (first, second), p, adjusted, smallest in zip(pairs, ps, holm(ps), least, strict=True):
+        one, two = groups[first], groups[second]
+        seeds = (len(one), len(two))
+        difference = float(np.mean(one) - np.mean(two))
+        interval = bootstrap_interval(one, two) if min(seeds) > 1 else None
+        wins = float(np.mean(1 + np.sign(np.subtract.outer(one, two)))) / 2
+        tested = (p, adjusted, smallest, len(pairs))
+        differences.append(Difference(measure, first, second, seeds, difference, interval, wins, *tested))
+    return differences

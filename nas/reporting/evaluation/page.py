@@ -1,0 +1,40 @@
+"""The networks of a run that were evaluated, as sections of its page."""
+
+from pathlib import Path
+from typing import Final
+
+from nas.reporting.evaluation import tables
+from nas.reporting.evaluation.record import RECORD, Evaluated
+from nas.reporting.html_page import folded, paragraph, picture, terms, wide
+
+FOLDER: Final = "evaluation"  # in the run's directory, with a folder for each split that networks were evaluated on
+PICTURES: Final = {  # stem of the file -> caption
+    "accuracy": "mIoU against the mean latency of a clip's frames, over that of the per-frame network. The line joins "
+    "the networks that no other beats in accuracy without being slower.",
+    "classes": "IoU of each class that the labels have.",
+    "panels": "Some frames, their labels, and what each network's first seed makes of them; black has no label.",
+}
+KEY: Final = (
+    "± is the standard deviation over so many seeds. TC is temporal consistency. The ratio is the mean latency over "
+    "that of the per-frame network."
+)
+
+
+def evaluations(run: Path) -> dict[str, str]:
+    """Heading -> html, of each evaluation in the run's directory. Raises RunError for a damaged one."""
+    folders = [path.parent for path in sorted(run.glob(f"{FOLDER}/*/{RECORD}"))]
+    return dict(_section(folder) for folder in folders)
+
+
+def _section(folder: Path) -> tuple[str, str]:
+    found = Evaluated.load(folder / RECORD)
+    drawn = {caption: folder / f"{stem}.svg" for stem, caption in PICTURES.items()}
+    parts = [
+        wide(tables.summary(found.rows, "html")) + paragraph(KEY),
+        *(picture(path, caption) for caption, path in drawn.items() if path.exists()),
+        folded("IoU of each class, %", wide(tables.classes(found.networks, found.classes, found.shares, "html"))),
+        folded("Ways of scoring", wide(tables.protocols(found.rows, "html"))),
+        folded("Latency, with the 10th and 90th percentile", wide(tables.latencies(found.networks, "html"))),
+        folded("How it was measured", terms(found.facts.items())),
+    ]
+    return found.title, "\n".join(parts)

@@ -1,0 +1,76 @@
+"""Evaluated: what is known of networks on a split, as it lies in `evaluation.json`, which a run's page is made of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isnan, nan
+from pathlib import Path
+from typing import Final, Self
+
+from cache.atomic import write_text
+from nas.settings.errors import RunError
+
+Numbers = Mapping[str, float]
+
+RECORD: Final = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network, or the labels themselves."""
+
+    name: str
+    scores: Sequence[Numbers]
+    """One for each seed; what could not be scored is left out."""
+    iou: Sequence[Sequence[float]]
+    """Of each class, one for each seed; NaN for a class that the labels do not have. Empty for the labels."""
+    cost: Numbers
+    """The same for all seeds."""
+
+    @property
+    def caption(self) -> str:
+        """The name with the number of seeds."""
+        return f"{self.name} ({len(self.iou)} {'seed' if len(self.iou) == 1 else 'seeds'})"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Numbers in their own units ([0, 1], seconds, bytes), and what they stand for."""
+
+    title: str
+    facts: Mapping[str, str]
+    """What a reader has to know to judge or repeat the numbers, by name."""
+    classes: Sequence[str]
+    """Their names."""
+    shares: Sequence[float]
+    """Of each class in the labelled pixels."""
+    networks: Sequence[Row]
+    labels: Row | None
+    """The labels' own temporal consistency; None where there is none."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """The networks, and the labels below them."""
+        return [*self.networks, *([self.labels] if self.labels else [])]
+
+    def save(self, folder: Path) -> None:
+        """Write `evaluation.json`, atomically. Raises OSError."""
+        content = asdict(self)
+        for row in content["networks"]:
+            row["iou"] = [[None if isnan(value) else value for value in iou] for iou in row["iou"]]
+        write_text(folder / RECORD, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote. Raises RunError if it is anything else."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            labels = content.pop("labels")
+            networks = [_row(**row) for row in content.pop("networks")]
+            return cls(**content, networks=networks, labels=labels and _row(**labels))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise RunError(f"{path} is damaged ({error}); remove it, or evaluate the networks again") from error
+
+
+def _row(name: str, scores: list[dict[str, float]], iou: list[list[float | None]], cost: dict[str, float]) -> Row:
+    return Row(name, scores, [[nan if value is None else value for value in each] for each in iou], cost)

@@ -1,0 +1,100 @@
+"""Tables and the report of a run, as Markdown that also reads well in a terminal."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tabulate import tabulate
+
+from nas.reporting.tabular import ABSENT
+from nas.runs.ranking import fixed_points, ranking, sampled, spreads
+from nas.runs.trial import Trial
+
+COLUMNS: Final = (
+    "rank",
+    "trial",
+    "reward",
+    "mIoU %",
+    "fwIoU %",
+    "mAcc %",
+    "params (k)",
+    "MACs (M)",
+    "state (kB)",
+    "step (ms)",
+    "seconds",
+    "status",
+)
+
+COSTS: Final = ("parameters", "macs", "state_bytes")
+
+
+def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> str:
+    """The best cells and all fixed points in one table, best reward first; only cells have a rank.
+
+    Scores are on meta-val; parameters, MACs and the step's time are those of one later frame of the head, the state is
+    what it remembers between frames. A fixed point of several seeds shows means, and the spread (sample standard
+    deviation) and number of its rewards. Fixed points that failed stand last, with their status. An empty table says
+    so. `form` is tabulate's name of the format.
+    """
+    ranks = {id(trial): rank for rank, trial in enumerate(ranking(trials)[:top], start=1)}
+    shown = ranking(trials)[:top] + fixed_points(trials)
+    shown.sort(key=lambda trial: -1.0 if trial.reward is None else trial.reward, reverse=True)
+    if not shown:
+        return "No trial has finished yet."
+    spread = spreads(trials)
+    rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name))] for trial in shown]
+    aligned = ("right", "left", *["right"] * (len(COLUMNS) - 3), "left")
+    return tabulate(rows, headers=COLUMNS, tablefmt=form, colalign=aligned, disable_numparse=True)
+
+
+def _row(trial: Trial, spread: tuple[float, int] | None) -> list[str]:
+    scores = [_number(trial.metrics.get(name), 100, 2) for name in ("miou", "fwiou", "mean_accuracy")]
+    costs = [_number(trial.cost.get(name), 1e-6 if name == "macs" else 1e-3, 1) for name in COSTS]
+    times = [_number(trial.latency, 1e3, 1), _number(trial.seconds, 1, 1)]
+    reward = _number(trial.reward, 1, 4)
+    if spread is not None:
+        reward += f" ± {spread[0]:.4f} ({spread[1]})"
+    return [trial.name, reward, *scores, *costs, *times, trial.status.replace("_", " ")]
+
+
+def _number(value: float | None, scale: float, digits: int) -> str:
+    return ABSENT if value is None else f"{value * scale:,.{digits}f}"
+
+
+def outcomes(trials: Sequence[Trial]) -> str:
+    """One sentence: how many cells were sampled and what became of them."""
+    cells = sampled(trials)
+    trained = Counter(trial.status for trial in cells if trial.repeat_of is None)
+    parts = [
+        (trained["finished"], "trained to the end"),
+        (trained["early_stopped"], "stopped half-way"),
+        (trained["failed"], "failed"),
+        (sum(trial.repeat_of is not None for trial in cells), "repeated an earlier cell"),
+    ]
+    said = ", ".join(f"{count} {what}" for count, what in parts if count)
+    return f"{len(cells)} cells sampled" + (f": {said}." if said else ".")
+
+
+def failures(trials: Sequence[Trial], form: str = "github") -> str:
+    """The reasons of failed trials with their counts, most frequent first; empty if none failed."""
+    reasons = Counter(trial.error or "unknown" for trial in trials if not trial.ok and trial.repeat_of is None)
+    return tabulate(reasons.most_common(), headers=("reason", "trials"), tablefmt=form) if reasons else ""
+
+
+def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots: Sequence[Path] = ()) -> str:
+    """The text of `report.md`.
+
+    Args:
+        title: one line.
+        facts: what a reader has to know to judge or repeat the run: name -> value, in the order to be shown.
+        trials: the whole log.
+        plots: PNG files relative to the report, shown in this order; their names are their captions.
+    """
+    sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
+    sections += ["## Best cells beside the fixed points", best_cells(trials), outcomes(trials)]
+    if reasons := failures(trials):
+        sections += ["## Failures", reasons]
+    if plots:
+        sections += ["## Plots", *(f"![{plot.stem}]({plot.as_posix()})" for plot in plots)]
+    return "\n\n".join(section for section in sections if section) + "\n"

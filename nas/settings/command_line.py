@@ -1,0 +1,88 @@
+"""From the words of a command line to a configuration, and from an error to a message and an exit code."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import tyro
+
+from cache.errors import DataError
+from nas.settings.allocator import keep_freed_memory
+from nas.settings.config import PretrainConfig
+from nas.settings.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
+from nas.settings.errors import NonFiniteError, RunError
+from nas.settings.retrain_config import RetrainConfig
+from nas.settings.signals import end_on_sigterm
+from searchspace.errors import SpaceError
+
+Arguments = TypeVar("Arguments")
+Config = PretrainConfig | RetrainConfig
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+
+def run_command(
+    module: str, kind: type[Arguments], config: type[Config] | None, main: Callable[[Arguments], None]
+) -> NoReturn:
+    """Parse the command line of `python -m module`, call `main`, and exit.
+
+    Args:
+        module: for the usage line.
+        kind: dataclass of all flags; with a `config`, it has fields `config` and `preset`.
+        config: the configuration that presets fill before flags override it; None for commands without one.
+        main: the command.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    end_on_sigterm()
+    keep_freed_memory()
+    try:
+        if config is None:
+            arguments = tyro.cli(kind, prog=f"python -m {module}")
+        else:
+            base = kind(config=_base_config(config, sys.argv[1:]))  # type: ignore[call-arg]
+            arguments = tyro.cli(kind, prog=f"python -m {module}", default=base)
+        main(arguments)
+    except (DataError, RunError, SpaceError, NonFiniteError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        raise  # a full disk ends the command with one message, as it does for every other file
+
+
+def log_to(path: Path) -> None:
+    """Write what the terminal shows to the end of a file, too, with the time.
+
+    Raises:
+        OSError: here and whenever something is logged, if the disk is full.
+    """
+    handler = _LogFile(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _base_config(config: type[Config], words: Sequence[str]) -> Config:
+    """What flags override: an existing run's own settings, else the data set's preset; then `--preset`."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--dataset", default=PretrainConfig().data.dataset)
+    early.add_argument("--preset")
+    early.add_argument("--run", type=Path)
+    known, _ = early.parse_known_args(list(words))
+    sources = []
+    if known.run is not None and (known.run / CONFIG_FILE).exists():
+        sources.append(known.run / CONFIG_FILE)
+    elif known.dataset in preset_names():
+        sources.append(preset_path(known.dataset))
+    if known.preset is not None:
+        sources.append(preset_path(known.preset))
+    return from_mapping(config, overlaid([read_mapping(source) for source in sources]), " + ".join(map(str, sources)))

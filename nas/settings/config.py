@@ -1,0 +1,271 @@
+"""Every setting of every command: one default, one sentence, one check each.
+
+The defaults are the paper's protocol on CamVid (Nekrasov et al., "Architecture Search of Dynamic Cells for Semantic
+Video Segmentation", WACV 2020). A data set or `--preset` overrides them with a YAML file from `nas/settings/presets/`.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from nas.settings.errors import RunError
+
+
+def require(condition: bool, rule: str, value: object) -> None:
+    """Raise RunError with the rule and what was given, unless the rule holds."""
+    if not condition:
+        raise RunError(f"{rule}, but got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is looked at."""
+
+    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] = "camvid"
+    """Which data set."""
+    scale: float = 1.0
+    """Working resolution as a share of the frames' own height and width, in (0, 1]."""
+    window: int = 0
+    """Frames in a window; the first one starts the memory, the loss is on the others. 0 is as many as fill the longest
+    memory of the space, and at least the paper's 3."""
+    meta_val: float = 0.1
+    """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
+        require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
+        require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaticConfig:
+    """How the static network is trained."""
+
+    checkpoint: Annotated[Path | None, arg(name="checkpoint", prefix_name=False)] = None
+    """A trained static network to use instead of training one."""
+    encoder_weights: Annotated[Path | None, arg(name="encoder-weights", prefix_name=False)] = None
+    """ImageNet MobileNet-v2 weights in torchvision's naming; without a file the public URL is tried."""
+    train_on: Annotated[Literal["train", "meta-train"], arg(name="static-on", prefix_name=False)] = "train"
+    """`train` is the paper's choice, but then the network has seen meta-val, which flatters the per-frame score."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD has momentum 0.9; both follow the poly schedule with power 0.9."""
+    encoder_rate: float = 5e-2
+    """Initial learning rate of the encoder."""
+    decoder_rate: float = 1e-2
+    """Initial learning rate of the decoder and its classifier."""
+    weight_decay: float = 1e-5
+    """Weight decay of convolutions and linear layers."""
+    epochs: int = 2000
+    """Passes over the training frames."""
+    batch: int = 32
+    """Frames a step."""
+    auxiliary_weight: float = 0.3
+    """Weight of the auxiliary heads' losses; 0 trains without them."""
+    class_weights: bool = False
+    """Weigh classes by inverse logarithmic frequency, for few epochs on unbalanced labels."""
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    """Random rescaling of a training frame; it is cropped or padded back to the working resolution."""
+    validate_every: int = 10
+    """Epochs between two scores on the validation list; the best checkpoint is kept."""
+    freeze_encoder_norm: bool = False
+    """Keep the encoder's batch-norm statistics as they were loaded."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "static.epochs must be at least 1", self.epochs)
+        require(self.batch >= 2, "static.batch must be at least 2 (batch norm)", self.batch)
+        require(self.validate_every >= 1, "static.validate-every must be at least 1", self.validate_every)
+        require(min(self.encoder_rate, self.decoder_rate) > 0, "static learning rates must be positive", self)
+        low, high = self.scale_range
+        require(0 < low <= high, "static.scale-range must be two positive numbers, low first", self.scale_range)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceConfig:
+    """What may be sampled."""
+
+    space: str = "video"
+    """Name of a space that ships with dyncell, or the path of a YAML file."""
+    blocks: int | None = None
+    """Blocks of a cell; by default what the space says (5, the paper's CamVid setting)."""
+
+    def __post_init__(self) -> None:
+        require(self.blocks is None or self.blocks >= 1, "blocks must be at least 1", self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateConfig:
+    """How a candidate is trained on cached features and scored."""
+
+    epochs: int = 20
+    """Passes over the meta-train windows; even, so that half-way is an epoch."""
+    batch: int = 48
+    """Windows a step."""
+    learning_rate: float = 8e-3
+    """Adam, constant."""
+    clip_norm: float = 3.0
+    """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
+    early_stop: bool = True
+    """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
+    max_memory: Annotated[float, arg(name="max-candidate-memory", prefix_name=False)] = 0.0
+    """GiB that training a candidate may take; one that would need more fails before it is built. 0 is a worker's share
+    of half the memory of the machine or of the GPU."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
+        require(self.batch >= 1, "candidate.batch must be at least 1", self.batch)
+        require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
+        require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
+        require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
+        even = self.epochs % 2 == 0
+        require(even or not self.early_stop, "candidate.epochs must be even to stop half-way", self.epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerConfig:
+    """The LSTM policy over tokens."""
+
+    hidden: int = 100
+    """Units of each of the LSTM's layers."""
+    layers: int = 2
+    """LSTM layers."""
+    init_range: float = 0.1
+    """Parameters start uniform in [-init_range, init_range]."""
+    factorised: bool = False
+    """Feed the LSTM its own output instead of the sampled token, as the ancestor's code does by accident."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    """The policy update (Schulman et al. 2017, arXiv:1707.06347)."""
+
+    clip: float = 0.1
+    """Half-width of the trusted ratio interval [1 - clip, 1 + clip]."""
+    learning_rate: float = 1e-4
+    """Adam, constant."""
+    baseline_decay: float = 0.95
+    """Decay of the moving average of rewards that is the baseline."""
+    buffer: int = 100
+    """Latest trials that an update goes through."""
+    minibatch: int = 10
+    """Trials an Adam step."""
+    update_epochs: int = 1
+    """Passes over the buffer after each trial."""
+    entropy: float = 0.0
+    """Weight of the entropy bonus."""
+    clip_norm: float = 2.0
+    """Gradients longer than this are shortened to it."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.clip < 1, "ppo.clip must lie in (0, 1)", self.clip)
+        require(0 <= self.baseline_decay < 1, "ppo.baseline-decay must lie in [0, 1)", self.baseline_decay)
+        require(self.learning_rate > 0, "ppo.learning-rate must be positive", self.learning_rate)
+        require(min(self.buffer, self.minibatch, self.update_epochs) >= 1, "ppo sizes must be at least 1", self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvolutionConfig:
+    """Regularised evolution (Real et al. 2019, arXiv:1802.01548)."""
+
+    population: int = 20
+    """Latest trials that may be parents; the first ones are drawn uniformly."""
+    tournament: int = 5
+    """Members drawn to compete for being the parent; the best reward wins."""
+
+    def __post_init__(self) -> None:
+        fits = 1 <= self.tournament <= self.population
+        require(fits, "evolution.tournament must lie in [1, evolution.population]", self.tournament)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+    """On what and how it is computed. These change the last digits, so a run keeps them."""
+
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+    threads: int = 0
+    """CPU threads of a worker; 0 shares the cores among the workers when the run is created."""
+
+    def __post_init__(self) -> None:
+        require(self.threads >= 0, "threads must not be negative", self.threads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineConfig:
+    """Where things are and how work is spread. Nothing here changes a number; a resumed run may differ in it."""
+
+    data_root: Path | None = None
+    """Folder of the data set; by default $DYNCELL_DATA."""
+    cache_dir: Path | None = None
+    """Folder for features and static networks; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
+    cache_memory: float = 0.0
+    """GiB of features that may be held: on the GPU if they fill half of it at most, else in memory that the workers of
+    a machine share. Larger ones are streamed from their file, with the same results. 0 is half of the memory."""
+    executor: Literal["auto", "inline", "ray"] = "auto"
+    """`inline` works in this process, `ray` in actors that survive crashes; `auto` is ray for 2 workers or more."""
+    workers: int = 1
+    """Candidates trained at the same time."""
+    gpus_per_worker: float = 1.0
+    """Share of a GPU that a Ray worker claims on a CUDA device, e.g. 0.5."""
+    address: str = "local"
+    """`local` starts a private Ray; `auto` or HOST:PORT joins a cluster."""
+    timeout: float = 3600.0
+    """Seconds after which a Ray worker's candidate is given up as failed."""
+
+    @property
+    def cache(self) -> Path:
+        """`cache_dir`, or the folder that stands in for it."""
+        return self.cache_dir or Path(os.environ.get("DYNCELL_CACHE") or Path.home() / ".cache" / "dyncell")
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 1, "workers must be at least 1", self.workers)
+        require(self.timeout > 0, "timeout must be positive", self.timeout)
+        require(self.cache_memory >= 0, "cache-memory must not be negative", self.cache_memory)
+        alone = self.executor != "inline" or self.workers == 1
+        require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Settings of `nas.pretrain`."""
+
+    data: Annotated[DataConfig, arg(name="")] = field(default_factory=DataConfig)
+    static: StaticConfig = field(default_factory=StaticConfig)
+    compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
+    machine: Annotated[MachineConfig, arg(name="")] = field(default_factory=MachineConfig)
+    seed: int = 0
+    """Root of every random stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig(PretrainConfig):
+    """Settings of `nas.search`."""
+
+    space: Annotated[SpaceConfig, arg(name="")] = field(default_factory=SpaceConfig)
+    candidate: CandidateConfig = field(default_factory=CandidateConfig)
+    controller: ControllerConfig = field(default_factory=ControllerConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
+    strategy: Literal["ppo", "random", "evolution"] = "ppo"
+    """What proposes the cells."""
+    warm_start: bool = False
+    """Start the strategy from the fixed points' cells: `ppo` imitates them first, `evolution` has them as ancestors."""
+    fixed_points: tuple[str, ...] = ("per_frame", "tmanet", "lmanet", "tdnet")
+    """Hand-designed networks to train and score like every candidate, before the search."""
+    fixed_point_seeds: int = 1
+    """Trainings of each fixed point, with different seeds; tables show mean and spread."""
+    trials: int = 1000
+    """Cells to propose. A finished run continues when this is raised."""
+    lookahead: int = 8
+    """Trials that may be asked for before the oldest of them is told; at least the number of workers, better twice."""
+
+    def __post_init__(self) -> None:
+        require(self.trials >= 1, "trials must be at least 1", self.trials)
+        require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
+        learns = self.strategy != "random" or not self.warm_start
+        require(learns, "--warm-start needs --strategy ppo or evolution", self.strategy)
+        require(self.lookahead >= 1, "lookahead must be at least 1", self.lookahead)

@@ -1,0 +1,124 @@
+"""Configurations as YAML: presets that override defaults, and the resolved copy that a run keeps.
+
+What this program writes begins with a line that holds a checksum of the rest. A file without one is a person's.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import dacite
+import yaml
+from xxhash import xxh3_64_hexdigest
+
+from cache.atomic import write_text
+from cache.plain_yaml import parse_yaml
+from nas.settings.config import PretrainConfig, SearchConfig
+from nas.settings.errors import RunError
+from nas.settings.retrain_config import RetrainConfig
+
+PRESETS = Path(__file__).parent / "presets"
+CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory
+SEAL: Final = "# checksum of what follows: "
+
+C = TypeVar("C", bound=PretrainConfig | RetrainConfig)
+
+
+def preset_names() -> list[str]:
+    """Names that `--preset` takes."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """The file of one preset. Raises RunError for an unknown name."""
+    if name not in preset_names():
+        raise RunError(f"unknown preset {name!r}; there are {', '.join(preset_names())}")
+    return PRESETS / f"{name}.yaml"
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML file whose top is a mapping. Raises RunError if it is anything else, or not what was written."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise RunError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} must hold settings by section, but holds {type(content).__name__}")
+    if text.startswith(SEAL) and text != sealed(text.partition("\n")[2]):
+        raise RunError(
+            f"{path} is not as it was written, says the checksum in its first line; restore the file, "
+            "or remove that line if the change is meant"
+        )
+    return content
+
+
+def write_mapping(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what `read_mapping` reads, atomically, under its checksum."""
+    write_text(path, sealed(yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True)))
+
+
+def sealed(text: str) -> str:
+    """A text under the line with its checksum."""
+    return f"{SEAL}{xxh3_64_hexdigest(text.encode())}\n{text}"
+
+
+def overlaid(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One mapping of sections in which later layers win, setting by setting."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            section = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = {**result[key], **value} if section else value
+    return result
+
+
+def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C:
+    """Build a configuration; sections that only another command knows are passed over.
+
+    Raises:
+        RunError: naming `source` and the setting that is unknown, of a wrong type or out of its range.
+    """
+    known = {field.name for field in dataclasses.fields(config)}
+    elsewhere = {field.name for other in (SearchConfig, RetrainConfig) for field in dataclasses.fields(other)} - known
+    settings = {key: value for key, value in settings.items() if key not in elsewhere}
+    hooks: dict[Any, Any] = {float: _finite, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
+    try:
+        return dacite.from_dict(config, settings, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
+    except (dacite.DaciteError, TypeError, ValueError, ArithmeticError) as error:
+        raise RunError(f"{source}: {error}") from error
+
+
+def _finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"settings are finite numbers, but one is {number}")
+    return number
+
+
+def to_mapping(config: PretrainConfig) -> dict[str, Any]:
+    """The configuration as plain YAML types; `from_mapping` reads it back."""
+    mapping: dict[str, Any] = plain(dataclasses.asdict(config))
+    return mapping
+
+
+def identity(config: SearchConfig) -> dict[str, Any]:
+    """The settings in which a run and whoever continues it must agree: all that could change a number.
+
+    Machines, budgets and paths may differ. What is at the paths may not, but that shows in the features' fingerprint.
+    """
+    settings = to_mapping(config)
+    del settings["machine"], settings["trials"], settings["fixed_points"], settings["fixed_point_seeds"]
+    del settings["static"]["checkpoint"], settings["static"]["encoder_weights"]
+    return settings
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of settings
+    """Settings as YAML gives them back: paths as strings, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,143 @@
+"""All that comes before the first candidate: data set, static network, cached features, windows to train on.
+
+Each stage is skipped where its result already stands and matches its fingerprint.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from cache.datasets.catalog import open_dataset
+from cache.datasets.clips import Dataset, Split, meta_split, windows
+from cache.errors import DataError
+from cache.extract import ensure_features, features_spec, fingerprint_of
+from cache.features import FeatureCache
+from cache.images import scaled_size
+from cache.static.network import load_checkpoint
+from nas.runs.store import INPUTS
+from nas.settings.compute import Compute, resolve
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import read_mapping
+from nas.settings.errors import RunError
+from nas.training.candidates.evaluator import EvaluatorSpec
+from nas.training.static.ensure import ensure_static
+
+log = logging.getLogger(__name__)
+
+CACHED: Final[tuple[Split, ...]] = ("train", "val")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a search starts from."""
+
+    dataset: Dataset
+    size: tuple[int, int]
+    """Working resolution, height and width."""
+    static_facts: dict[str, Any]
+    """About the static network: its scores on the validation list, and how it was trained."""
+    features: FeatureCache
+    evaluator: EvaluatorSpec
+
+
+def prepare(config: SearchConfig, compute: Compute) -> Prepared:
+    """Train or load the static network, make or open its features, and cut the training list into windows.
+
+    Raises:
+        DataError: data, weights or a checkpoint are missing or wrong, or the clips are too short for a window.
+        OSError: the cache folder cannot be written or the disk is full.
+    """
+    cache_dir = config.machine.cache
+    dataset = open_dataset(config.data.dataset, config.machine.data_root)
+    size = scaled_size(dataset.size, config.data.scale)
+    torch.set_num_threads(
+        config.compute.threads * config.machine.workers
+    )  # until the workers start, all cores are ours
+    checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
+    network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
+    features = ensure_features(
+        dataset,
+        CACHED,
+        network.freeze(),
+        size=size,
+        directory=cache_dir / "features",
+        device=compute.device,
+        autocast=compute.autocast,
+    )
+    train, val = meta_windows(dataset, config)
+    evaluator = EvaluatorSpec(
+        cache_path=features.path,
+        fingerprint=features.fingerprint,
+        static_checkpoint=checkpoint,
+        classes=len(dataset.classes),
+        train_windows=train,
+        val_windows=val,
+        candidate=config.candidate,
+        compute=compute,
+        cache_memory=config.machine.cache_memory,
+    )
+    return Prepared(dataset, size, facts, features, evaluator)
+
+
+def meta_windows(
+    dataset: Dataset, config: SearchConfig
+) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """Windows of the training list to train candidates on and to score them on, as positions in it.
+
+    The training list comes first in the cache, so these are positions there, too.
+
+    Raises:
+        DataError: one side has no window.
+    """
+    frames = dataset.frames(CACHED[0])
+    sides = []
+    for side, positions in zip(("meta-train", "meta-val"), meta_split(frames, config.data.meta_val), strict=True):
+        found = windows(frames, config.data.window, within=positions)
+        if not found:
+            raise DataError(
+                f"the {side} part of {dataset.name} has no window of {config.data.window} consecutive frames of which "
+                "all but the first are labelled; give longer clips or a smaller --window"
+            )
+        gaps = sorted({window.gap for window in found})
+        log.info("%s: %d windows of %d frames, %s video frames apart", side, len(found), config.data.window, gaps)
+        sides.append(tuple(window.positions for window in found))
+    return sides[0], sides[1]
+
+
+def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: Path) -> Path:
+    """The checkpoint in `cache_dir` whose features the run was computed from; where none is, it is trained again.
+
+    Settings do not lead to it: those of a training on a GPU mean other weights elsewhere, so that its folder has a name
+    that only a GPU would look for. The weights themselves do, as the run keeps the fingerprint of its features.
+
+    Args:
+        run: directory of the search.
+        config: that it was created with.
+        dataset: that it learnt from.
+        cache_dir: that holds static networks.
+
+    Raises:
+        DataError: the data or the encoder weights are missing or wrong.
+        RunError: there is no such checkpoint, and the search's device, which would train it, is not here.
+    """
+    inputs = run / INPUTS
+    wanted = read_mapping(inputs).get("features") if inputs.exists() else None
+    size = scaled_size(dataset.size, config.data.scale)
+    for path in sorted(cache_dir.glob(f"static/{dataset.name}-*/network.pt")):
+        try:
+            network, _ = load_checkpoint(path, classes=len(dataset.classes))
+        except DataError:  # that of another search; if it is ours, its training will say so
+            continue
+        if fingerprint_of(features_spec(dataset, CACHED, network, size, config.compute.precision)) == wanted:
+            return path
+    try:
+        compute = resolve(config.compute)
+    except RunError as error:
+        raise RunError(
+            f"the static network of {run} is not in {cache_dir / 'static'} and cannot be trained as there: {error}; "
+            "copy its folder here, or name a network with --checkpoint"
+        ) from error
+    return ensure_static(config, dataset, cache_dir, compute)

@@ -1,0 +1,20 @@
+"""Job: what a worker is told about one evaluation. Everything it decides by is fixed when the trial is suggested."""
+
+from dataclasses import dataclass
+
+from nas.training.candidates.early_stopping import Halfway
+from searchspace.genotype import Genotype
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One evaluation: of a sampled genotype, which has a number, or of a fixed point, which has a name."""
+
+    number: int | None = None
+    fixed_point: str | None = None
+    genotype: Genotype | None = None
+    """The cell; None for a fixed point that is no cell."""
+    seed: int
+    """Of initial weights and the order of batches."""
+    halfway: Halfway | None = None
+    """What half-way scores are compared with; None trains to the end."""

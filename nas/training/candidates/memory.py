@@ -1,0 +1,65 @@
+"""How much memory training a candidate takes, found without computing or allocating anything."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+
+from nas.networks.heads import build_head, unroll
+from searchspace.genotype import Genotype
+
+GIB: Final = 2**30
+
+
+def training_memory(
+    genotype: Genotype | None,
+    sizes: Mapping[str, Sequence[int]],
+    *,
+    batch: int,
+    frames: int,
+    channels: int,
+    classes: int,
+    device: torch.device,
+    autocast: AbstractContextManager[None],
+) -> float:
+    """GiB that a forward pass keeps for its backward pass: nearly all that training needs.
+
+    The cell is run on tensors that have shapes but no content, so that kernels are chosen as on `device`.
+
+    Args:
+        genotype: of the cell; None for the per-frame network.
+        sizes: (channels, height, width) of each feature of a frame.
+        batch: windows a step.
+        frames: in a window.
+        channels: of `dec`.
+        classes: of the classifier.
+        device: to be trained on.
+        autocast: the precision of the forward pass.
+    """
+    storages: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with FakeTensorMode(), device:
+        head = build_head(genotype, channels, classes, seed=0)
+        clip = [{name: torch.empty(batch, *size) for name, size in sizes.items()}] * frames
+        with saved_tensors_hooks(note, lambda tensor: tensor), autocast:
+            unroll(head, clip)
+    return sum(storages.values()) / GIB
+
+
+def share_of_memory(device: torch.device, workers: int) -> float:
+    """GiB: a worker's share of half the memory of a GPU, or of this machine."""
+    if device.type == "cpu":
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        _, total = torch.accelerator.get_memory_info(device)
+    return round(total / 2 / workers / GIB, 1)

@@ -1,0 +1,14 @@
+"""What the optimisers of several trainings have in common: momentum and the poly schedule."""
+
+from typing import Final
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+POLY_POWER: Final = 0.9
+MOMENTUM: Final = 0.9
+
+
+def poly(optimizer: Optimizer, steps: int) -> LambdaLR:
+    """Let learning rates fall from their initial values to 0 over `steps` steps, with power 0.9."""
+    return LambdaLR(optimizer, lambda step: (1 - min(step, steps) / steps) ** POLY_POWER)

@@ -1,0 +1,126 @@
+"""The static network of a configuration: found if it was trained before, else trained."""
+
+import hashlib
+import http.client
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cache.atomic import one_builder
+from cache.datasets.catalog import MADE_UP
+from cache.datasets.clips import Dataset, Frame, meta_split
+from cache.errors import DataError
+from cache.frames import LabelledFrames
+from cache.images import scaled_size
+from cache.static.encoder_weights import URL, fetch_encoder
+from cache.static.network import load_checkpoint
+from nas.settings.compute import Compute
+from nas.settings.config import PretrainConfig
+from nas.settings.errors import NonFiniteError, RunError
+from nas.training.saved_training import is_unfinished
+from nas.training.static.pretraining import Pretraining
+
+log = logging.getLogger(__name__)
+
+
+def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, compute: Compute) -> Path:
+    """Train the static network unless it stands in `cache_dir`, and return its checkpoint.
+
+    A training that was stopped goes on from its last validation. Networks of different recipes, data, sizes, seeds,
+    encoder weights or precisions live in different folders and never replace each other.
+
+    Raises:
+        DataError: the data or the encoder weights are missing or wrong.
+        RunError: the training diverged.
+        OSError: the folder cannot be written or the disk is full.
+    """
+    encoder = _encoder_weights(config, cache_dir)
+    facts = _identity(config, dataset, encoder, compute)
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache_dir / "static" / f"{dataset.name}-{digest}"
+    path = folder / "network.pt"
+    with one_builder(path):
+        if not _is_finished(path):
+            _train(config, dataset, encoder, compute, folder, facts)
+    return path
+
+
+def training_frames(config: PretrainConfig, dataset: Dataset) -> tuple[Frame, ...]:
+    """The whole training list, or its meta-train part where the static network shall not see meta-val."""
+    frames = dataset.frames("train")
+    if config.static.train_on == "train":
+        return frames
+    positions, _ = meta_split(frames, config.data.meta_val)
+    return tuple(frames[position] for position in positions)
+
+
+def _is_finished(path: Path) -> bool:
+    if not path.exists() or is_unfinished(path.parent):
+        return False
+    try:
+        _, meta = load_checkpoint(path)
+    except DataError as error:
+        log.warning("%s; training it again", error)
+        return False
+    log.info("static network: %s, mIoU %.2f", path, 100 * meta["miou"])
+    return True
+
+
+def _train(
+    config: PretrainConfig,
+    dataset: Dataset,
+    encoder: Path | None,
+    compute: Compute,
+    folder: Path,
+    facts: dict[str, Any],
+) -> None:
+    size, epochs = scaled_size(dataset.size, config.data.scale), config.static.epochs
+    train = LabelledFrames(dataset, training_frames(config, dataset), size)
+    val = LabelledFrames(dataset, dataset.frames("val"), size)
+    log.info("static network: %d epochs over %d frames of %dx%d in %s", epochs, len(train), *size, folder)
+    training = Pretraining(config.static, train, val, len(dataset.classes), compute, config.seed, encoder)
+    try:
+        training.run(folder, {**facts, "colours": dataset.colours})  # for overlays; no weight depends on them
+    except NonFiniteError as error:
+        raise RunError(
+            f"training the static network diverged ({error}); lower --static.encoder-rate or --static.decoder-rate"
+        ) from error
+
+
+def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, compute: Compute) -> dict[str, Any]:
+    """All that the weights depend on, JSON-able."""
+    recipe = asdict(config.static)
+    del recipe["checkpoint"], recipe["encoder_weights"]
+    return {
+        "dataset": dataset.name,
+        "classes": dataset.classes,
+        "splits": [dataset.fingerprint(split) for split in ("train", "val")],
+        "size": scaled_size(dataset.size, config.data.scale),
+        "meta_val": config.data.meta_val if config.static.train_on == "meta-train" else None,
+        "recipe": recipe,
+        "encoder": hashlib.sha256(encoder.read_bytes()).hexdigest() if encoder else None,
+        "seed": config.seed,
+        "compute": f"{compute.device.type} {compute.dtype}",
+    }
+
+
+def _encoder_weights(config: PretrainConfig, cache_dir: Path) -> Path | None:
+    """A file with the encoder's weights, or None to start from random ones."""
+    given = config.static.encoder_weights
+    if given is not None:
+        if not given.is_file():
+            raise DataError(f"there are no encoder weights at {given}; get them from {URL}")
+        return given
+    if config.data.dataset in MADE_UP:
+        return None
+    try:
+        return fetch_encoder(cache_dir / "weights")
+    except (OSError, http.client.HTTPException, DataError) as error:
+        log.warning(
+            "no ImageNet weights for the encoder (%s): training starts from scratch and will score much lower; "
+            "get %s elsewhere and name it with --encoder-weights",
+            *(error, URL),
+        )
+        return None

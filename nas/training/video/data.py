@@ -1,0 +1,100 @@
+"""VideoData: what video networks learn from and are scored on."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from baselines.warping import agree
+from cache.datasets.clips import Dataset, recordings, thinned, windows
+from cache.errors import DataError
+from cache.flow import FlowCache, Pair, ensure_flows
+from cache.frames import Frames
+from nas.training.augmentation import NOWHERE
+from nas.training.video.windows import Windows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoData:
+    """Frames at the working resolution; those that fit in memory are decoded once for all networks."""
+
+    train: Frames
+    windows: tuple[tuple[int, ...], ...]
+    """Positions in `train` of each window's frames, in time order."""
+    val: Frames
+    recordings: tuple[range, ...]
+    """Positions in `val`."""
+    flows: FlowCache | None = None
+    """Of `train`, from near frames to those before them."""
+    checked: bool = False
+    """Flow leads `NOWHERE` from where it does not agree with the flow back, which stands in `flows`, too."""
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        size: tuple[int, int],
+        length: int,
+        flow_directory: Path | None = None,
+        *,
+        label_every: int = 1,
+        checked: bool = False,
+    ) -> "VideoData":
+        """The whole training list in windows of `length` frames, and the validation list in recordings.
+
+        Args:
+            dataset: with a training and a validation list.
+            size: working height and width.
+            length: frames in a window, where a recording has as many.
+            flow_directory: for the optical flow of the training list; None does without.
+            label_every: of so many training frames, one counts as labelled; see `thinned`.
+            checked: let flow lead nowhere from what the other frame hides: where it and the flow back disagree.
+
+        Raises:
+            DataError: a list is absent or has no two consecutive frames of which the second is labelled; or flow is
+                asked for and no two training frames are near enough.
+        """
+        train, val = dataset.frames("train"), dataset.frames("val")
+        found, scored = windows(train, length), recordings(val)
+        for name, fits in (("training", found), ("validation", any(len(recording) > 1 for recording in scored))):
+            if not fits:
+                raise DataError(
+                    f"the {name} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
+                    "so there is nothing to remember; give longer clips"
+                )
+        gaps = sorted({window.gap for window in found})
+        log.info("training list: %d windows of up to %d frames, %s video frames apart", len(found), length, gaps)
+        flows = None
+        if flow_directory is not None:
+            offsets = (-1, 1) if checked else (-1,)
+            flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=offsets)
+        positions = tuple(window.positions for window in found)
+        learnt = Frames(dataset, thinned(train, label_every), size)  # in the same windows, whatever is labelled
+        return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked)
+
+    def read(self, positions: Tensor, device: torch.device) -> Windows:
+        """Windows by the positions of their frames, (N, T)."""
+        images, labels = self.train.windows(positions, device)
+        return Windows(images, labels, None if self.flows is None else self._flows(self.flows, positions, device))
+
+    def _flows(self, flows: FlowCache, positions: Tensor, device: torch.device) -> Tensor:
+        """Flows (T - 1, N, 2, H, W) to the frames before; `NOWHERE` where those are not near: they do not count."""
+        pairs = list(zip(positions.T[1:].flatten().tolist(), positions.T[:-1].flatten().tolist(), strict=True))
+        near = [pair for pair in pairs if pair in flows.pairs]
+        found = dict(zip(near, self._near_flows(flows, near, device), strict=True)) if near else {}
+        nowhere = torch.full((2, *self.train.size), NOWHERE, device=device)
+        count, frames = positions.shape
+        return torch.stack([found.get(pair, nowhere) for pair in pairs]).view(frames - 1, count, *nowhere.shape)
+
+    def _near_flows(self, flows: FlowCache, pairs: Sequence[Pair], device: torch.device) -> Tensor:
+        """Flows (P, 2, H, W) of pairs of near frames."""
+        there = flows.batch(pairs, device)
+        if not self.checked:
+            return there
+        back = flows.batch([(other, place) for place, other in pairs], device)
+        return there.where(agree(there, back)[:, None], NOWHERE)

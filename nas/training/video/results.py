@@ -1,0 +1,74 @@
+"""What trainings left: which networks there are in a run, which are seeds of one network, how each of them scores."""
+
+import csv
+import itertools
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cache.errors import DataError
+from nas.training.saved_training import is_unfinished
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = "retrained"  # in the run's directory
+BEST: Final = "network.pt"
+
+
+def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """The files that `paths` stand for, by the name of their network.
+
+    Args:
+        paths: of files, of folders with a `network.pt`, or of runs (or their `retrained` folders), which stand for all
+            networks in them.
+
+    Returns:
+        Name -> files, several if they are seeds of it: `<name>-seed0/network.pt`, `<name>-seed1/network.pt`. Networks
+        of one name are told apart by the folders they are in.
+
+    Raises:
+        DataError: there is no such file or folder, or no network in it.
+    """
+    groups: dict[Path, list[Path]] = {}
+    for file in dict.fromkeys(file.resolve() for path in paths for file in _files(path)):
+        if is_unfinished(file.parent):
+            log.warning("%s is the best so far of a training that has not ended", file)
+        name = re.sub(r"-seed\d+$", "", file.parent.name) or file.parent.name
+        name = name if file.name == BEST else f"{name}-{file.stem}"
+        groups.setdefault(file.parent.with_name(name), []).append(file)
+    return dict(zip(_short(list(groups)), groups.values(), strict=True))
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or the best networks below a folder."""
+    if path.is_file():
+        return [path]
+    if (path / BEST).is_file():
+        return [path / BEST]
+    found = sorted([*path.glob(f"*/{BEST}"), *path.glob(f"{FOLDER}/*/{BEST}")])
+    if not found:
+        what = "no trained network in" if path.is_dir() else "no file or folder"
+        raise DataError(f"there is {what} {path}; `python -m nas.retrain --run RUN` makes networks")
+    return found
+
+
+def _short(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as few as tell them apart."""
+    tails = (["/".join(path.parts[-count:]) for path in paths] for count in itertools.count(1))
+    return next(names for names in tails if len(set(names)) == len(paths))
+
+
+def training_state(checkpoint: Path) -> str:
+    """Say how a retrained network scores, and whether its training is over."""
+    curve = checkpoint.with_name("curve.csv")
+    said = "(its training is not over)" if is_unfinished(checkpoint.parent) else ""
+    if not curve.exists():
+        return said
+    try:
+        with curve.open(newline="", encoding="utf-8") as file:
+            best = max(float(row["miou"]) for row in csv.DictReader(file))
+    except (ValueError, LookupError, TypeError, csv.Error):
+        return f"(its {curve.name} is damaged) {said}".strip()
+    return f"mIoU {100 * best:.2f} % on the validation list {said}".strip()

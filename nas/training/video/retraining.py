@@ -1,0 +1,194 @@
+"""Retraining: a cell alone, then end to end with the static network, on windows of the whole training list.
+
+Nekrasov et al., WACV 2020, give the two phases, their optimisers, rates, epochs and crops. The rest is ours:
+
+- The loss is at full working resolution, on bilinearly upsampled logits; the search has it at 1/8, to save time.
+- The static network stays in eval mode throughout: its batch-norm statistics remain those of its own training, as
+  windows are few, and their frames alike; scales and shifts learn. The cell's batch norm is in train mode.
+- The per-frame network takes the same way: its classifier alone first, then all of it.
+- All networks of one seed see the same views of the same windows in the same order.
+
+`network.pt` is the best network by mIoU over the validation list, streamed, and `last.pt` the one at the end.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from cache.rows import batched
+from nas.evaluation.streaming import streaming_confusion
+from nas.networks.logits import upsampled
+from nas.networks.video_network import VideoNetwork, save_video_network
+from nas.settings.compute import Compute
+from nas.settings.retrain_config import RecipeConfig
+from nas.settings.seeding import stream
+from nas.training.augmentation import Views
+from nas.training.fit import fit
+from nas.training.losses import cross_entropy
+from nas.training.optimizers import MOMENTUM, poly
+from nas.training.saved_training import SavedTraining, Stateful
+from nas.training.video.data import VideoData
+from nas.training.video.etc_loss import EtcLoss
+from nas.training.video.windows import Windows, outputs
+
+log = logging.getLogger(__name__)
+
+BACKWARD: Final = 2.5  # epochs of the cell alone that take as long as one end to end; 2 to 3.5 on CPUs, by the cell
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs in which the same weights learn."""
+
+    epochs: range
+    static_learns: bool
+    optimizers: Sequence[Optimizer]
+    schedulers: Sequence[LambdaLR] = ()
+
+
+class Retraining:
+    """One network by one recipe, from its first epoch or where it was stopped; the result is the same bit for bit."""
+
+    def __init__(
+        self,
+        config: RecipeConfig,
+        network: VideoNetwork,
+        data: VideoData,
+        compute: Compute,
+        seed: int,
+        weights: Tensor | None = None,
+        etc: EtcLoss | None = None,
+    ) -> None:
+        """Make the optimisers.
+
+        Args:
+            config: the recipe.
+            network: as it starts; it is moved to the device and trained in place.
+            data: windows to learn from, recordings to be scored on.
+            compute: where and how precisely.
+            seed: root of the random streams of order and augmentation.
+            weights: of the classes in the loss, (classes,).
+            etc: losses beside cross-entropy.
+        """
+        self._config, self._data, self._compute, self._seed, self._etc = config, data, compute, seed, etc
+        self._network = network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._weights = None if weights is None else weights.to(compute.device)
+        self._steps = sum(1 for _ in batched(data.windows, config.batch))
+        self._phases = self._make_phases()
+
+    def _make_phases(self) -> tuple[Phase, Phase]:
+        config, head = self._config, list(self._network.head.parameters())
+        if self._etc is not None:
+            head += self._etc.terms.parameters()
+        mine = set(map(id, head))
+        static = [parameter for parameter in self._network.static.parameters() if id(parameter) not in mine]
+        alone, together = range(config.head_epochs), range(config.head_epochs, config.head_epochs + config.epochs)
+        first, second = (_head_optimizer(config, head, rate) for rate in config.head_rates)
+        optimizers = [second]
+        if config.static_rate > 0:
+            optimizers.append(_sgd(config, static, config.static_rate))
+        falls = config.schedule == "poly"
+        schedulers = [poly(optimizer, max(1, len(together) * self._steps)) for optimizer in optimizers if falls]
+        return Phase(alone, False, [first]), Phase(together, config.static_rate > 0, optimizers, schedulers)
+
+    def run(self, folder: Path, meta: Mapping[str, Any]) -> None:
+        """Train to the end, leaving `network.pt`, `last.pt` and `curve.csv` in `folder`.
+
+        Args:
+            folder: of this training alone; what an earlier process left there is continued.
+            meta: what `save_video_network` wants, to which epoch and scores are added.
+
+        Raises:
+            NonFiniteError: the training diverged.
+            OSError: the folder cannot be written or the disk is full.
+        """
+        self._folder, self._meta = folder, meta
+        self._saved = SavedTraining(folder, meta["name"], self._parts())
+        self._train_mode()
+        for phase in self._phases:
+            fit(
+                partial(self._loss, phase.static_learns),
+                self._batches,
+                phase.optimizers,
+                epochs=range(max(phase.epochs.start, self._saved.epochs), phase.epochs.stop),
+                after_epoch=self._after_epoch,
+                schedulers=phase.schedulers,
+                clip_norm=self._config.clip_norm,
+            )
+        save_video_network(folder / "last.pt", self._network, {**meta, **self._saved.curve[-1]})
+        self._saved.finish()
+
+    def _batches(self, epoch: int) -> Iterator[Windows]:
+        config, data = self._config, self._data
+        generator = torch.Generator().manual_seed(stream(self._seed, "retraining", "epoch", epoch))
+        order = torch.randperm(len(data.windows), generator=generator).tolist()
+        batches = batched([data.windows[place] for place in order], config.batch)
+        for positions in tqdm(batches, f"epoch {epoch + 1}", self._steps, unit="batch", leave=False, disable=None):
+            views = Views.draw(len(positions), data.train.size, config.scale_range, generator, config.crop)
+            yield data.read(positions, self._compute.device).seen_in(views)
+
+    def _loss(self, static_learns: bool, windows: Windows) -> Tensor:
+        """Sum of the mean cross-entropies of the frames that count, and of ETC's terms."""
+        with self._compute.autocast():
+            seen = outputs(self._network, windows.images, static_learns)
+        start = {"later": 1, "all": 0 if static_learns else 1, "last": len(seen.logits) - 1}[self._config.loss_on]
+        losses = [
+            cross_entropy(upsampled(logits, labels.shape[-2:]), labels, self._weights)
+            for logits, labels in zip(seen.logits[start:], windows.labels[start:], strict=True)
+        ]
+        if self._etc is not None:
+            losses.append(self._etc(seen, windows))
+        return torch.stack(losses).sum()
+
+    def _after_epoch(self, epoch: int, loss: float) -> bool:
+        done, config = epoch + 1, self._config
+        total = config.head_epochs + config.epochs
+        if done % config.validate_every and done not in (config.head_epochs, total):
+            return True
+        data = self._data
+        scores = streaming_confusion(self._network, data.val, data.recordings, self._compute).scores()
+        better = self._saved.add(done, {"loss": loss} | scores)
+        log.info(
+            "%s: epoch %d/%d (%s), loss %.3f, mIoU %.2f (best %.2f), %s left",
+            *(self._meta["name"], done, total, "alone" if epoch < config.head_epochs else "end to end"),
+            *(loss, 100 * scores["miou"], 100 * self._saved.best, self._saved.time_left(total, self._work)),
+        )
+        if better:
+            save_video_network(self._folder / "network.pt", self._network, {**self._meta, **self._saved.curve[-1]})
+        self._saved.save()
+        self._train_mode()
+        return True
+
+    def _work(self, epochs: int) -> float:
+        """What so many epochs cost, in epochs of the first phase."""
+        alone = min(epochs, self._config.head_epochs)
+        return alone + (BACKWARD if self._config.static_rate > 0 else 1.0) * (epochs - alone)
+
+    def _train_mode(self) -> None:
+        self._network.eval()
+        self._network.head.train()
+
+    def _parts(self) -> dict[str, Stateful]:
+        parts: list[Stateful] = [self._network] if self._etc is None else [self._network, self._etc.terms]
+        for phase in self._phases:
+            parts += [*phase.optimizers, *phase.schedulers]
+        return {str(place): part for place, part in enumerate(parts)}
+
+
+def _head_optimizer(config: RecipeConfig, parameters: Sequence[nn.Parameter], rate: float) -> Optimizer:
+    if config.head_optimizer == "sgd":
+        return _sgd(config, parameters, rate)
+    return Adam(parameters, rate, weight_decay=config.weight_decay, fused=True)
+
+
+def _sgd(config: RecipeConfig, parameters: Sequence[nn.Parameter], rate: float) -> SGD:
+    return SGD(parameters, rate, momentum=MOMENTUM, weight_decay=config.weight_decay, fused=True)

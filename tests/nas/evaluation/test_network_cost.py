@@ -1,0 +1,90 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.fixed_points import FIXED_POINTS
+from cache.static.network import StaticNetwork
+from nas.evaluation import network_cost
+from nas.evaluation.head_cost import complexity
+from nas.evaluation.latency import Latency
+from nas.evaluation.network_cost import Timing, counted, measured
+from nas.networks.heads import build_head
+from nas.networks.video_network import VideoNetwork
+from nas.settings.compute import Compute
+
+CPU = Compute(torch.device("cpu"), None)
+SIZE = (33, 50)
+ENCODED = {"layer2": (32, 5, 7), "layer3": (96, 3, 4), "layer4": (320, 2, 2), "dec": (64, 5, 7)}
+
+
+def network(name):
+    return VideoNetwork(StaticNetwork(4, auxiliary=False), build_head(FIXED_POINTS[name], 64, 4, seed=0)).eval()
+
+
+@pytest.mark.parametrize("name", ["per_frame", "tmanet", "tdnet"])
+def test_a_later_frame_is_the_encoder_and_what_the_search_counts_for_the_head(name):
+    made = network(name)
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as encoder, torch.no_grad():
+        made.static.encode(torch.zeros(1, 3, *SIZE))
+    decoder = made.static.decoder if name == "per_frame" else None
+    head = complexity(made.head, ENCODED, decoder)
+    found = counted(made, SIZE)
+    assert found["macs_later"] == encoder.get_total_flops() // 2 + head["macs"]
+    assert found["state_bytes"] == head["state_bytes"]
+    assert found["parameters"] == sum({id(p): p.numel() for p in made.parameters()}.values())
+    assert {p.device.type for p in made.parameters()} == {"cpu"}
+
+
+def test_the_first_frame_is_the_static_networks_and_nothing_is_remembered_without_a_cell():
+    found = counted(network("per_frame"), SIZE)
+    assert found["macs_first"] == found["macs_later"] == counted(network("tdnet"), SIZE)["macs_first"]
+    assert found["state_bytes"] == 0
+
+
+def test_the_mean_is_over_the_clip_and_the_ratio_to_the_static_network(monkeypatch):
+    warm_up, rounds = [(99, 99, 99)] * 2, [(6, 2, 4), (60, 20, 40), (7, 3, 4)]  # the machine was slow in one round
+    seconds = itertools.chain.from_iterable(warm_up + rounds)
+    monkeypatch.setattr(network_cost, "measure", lambda *_, **__: Latency(next(seconds), 0, 0))
+    found = measured(network("tdnet"), Timing(SIZE, clip=4, repeats=3), CPU)
+    assert {name: found[name] for name in ("first", "later", "per_frame", "mean", "ratio")} == {
+        **{"first": 7, "later": 3, "per_frame": 4},
+        **{"mean": 4, "ratio": 0.75},  # of 3, 30 and 4, and of 3/4, 30/40 and 4/4
+    }
+    assert found["first_low"] == pytest.approx(np.percentile([6, 60, 7], 10))
+    assert found["later_high"] == pytest.approx(np.percentile([2, 20, 3], 90))
+
+
+def test_a_network_is_timed_in_eval_mode_with_a_full_memory(monkeypatch):
+    made, seen = network("lmanet").train(), []
+    later = made.later
+
+    def spy(images, state):
+        seen.append((made.training, tuple(images.shape), len(state)))
+        return later(images, state)
+
+    monkeypatch.setattr(made, "later", spy)
+    times = measured(made, Timing(SIZE, clip=2, repeats=2), CPU)
+    assert set(seen) == {(False, (1, 3, *SIZE), 4)}
+    assert 0 < times["later_low"] <= times["later"] <= times["later_high"]
+    assert "peak_bytes" not in times
+
+
+def test_what_needs_too_much_memory_or_shall_not_be_timed_has_no_latency(monkeypatch, caplog):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    assert measured(network("tdnet"), Timing(SIZE, clip=2, repeats=0), CPU) == {}
+    monkeypatch.setattr(network_cost, "measure", full)
+    assert measured(network("tdnet"), Timing(SIZE, clip=2, repeats=1), CPU) == {}
+    assert "images of 33x50 need more memory than there is" in caplog.text
+
+
+def test_a_bug_while_timing_is_not_taken_for_a_lack_of_memory(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("sizes do not match")
+
+    monkeypatch.setattr(network_cost, "measure", broken)
+    with pytest.raises(RuntimeError, match="sizes do not match"):
+        measured(network("tdnet"), Timing(SIZE, clip=2, repeats=1), CPU)

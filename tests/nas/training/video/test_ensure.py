@@ -1,0 +1,123 @@
+"""Checks on the folders of retrained networks."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+
+from baselines.fixed_points import FIXED_POINTS
+from cache.datasets import shapes
+from cache.datasets.shapes import Shapes
+from cache.errors import DataError
+from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
+from nas.networks.video_network import load_video_network
+from nas.settings.compute import Compute
+from nas.settings.errors import RunError
+from nas.settings.retrain_config import EtcConfig, RecipeConfig, RetrainConfig
+from nas.training.video.ensure import VideoTraining
+
+CPU = Compute(torch.device("cpu"), None)
+SIZE = (24, 32)
+RECIPE = RecipeConfig(head_epochs=1, epochs=1, batch=8, class_weights=True)
+
+
+@pytest.fixture(scope="module")
+def static(tmp_path_factory):
+    path = tmp_path_factory.mktemp("static") / "network.pt"
+    torch.manual_seed(0)
+    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False), {})
+    return path
+
+
+@pytest.fixture
+def training(monkeypatch, static, tmp_path):
+    for split in ("train", "val"):
+        monkeypatch.setitem(shapes.CLIPS, split, 1)
+
+    def make(etc=None, checkpoint=static, **recipe):
+        config = RetrainConfig(retrain=replace(RECIPE, **recipe), etc=etc or EtcConfig())
+        return VideoTraining(
+            config,
+            Shapes(),
+            size=SIZE,
+            window=3,
+            static_checkpoint=checkpoint,
+            cache_dir=tmp_path / "cache",
+            compute=CPU,
+        )
+
+    return make
+
+
+def test_a_network_is_trained_once_and_starts_from_the_static_one(training, static, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    meta = training(epochs=0).ensure(tmp_path / "net", "some", FIXED_POINTS["tmanet_t1"], seed=1)
+    assert {path.name for path in (tmp_path / "net").iterdir()} >= {
+        "network.pt",
+        "last.pt",
+        "curve.csv",
+        "settings.yaml",
+    }
+    assert (meta["name"], meta["dataset"], meta["size"], meta["seed"]) == ("some", "shapes", list(SIZE), 1)
+    assert meta["classes"] == list(Shapes.classes)
+    network, _ = load_video_network(tmp_path / "net" / "last.pt")
+    known = load_checkpoint(static)[0].state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in network.static.state_dict().items())
+    caplog.clear()
+    assert training(epochs=0).ensure(tmp_path / "net", "some", FIXED_POINTS["tmanet_t1"], seed=1) == meta
+    assert "is trained already" in caplog.text
+    assert "epoch" not in caplog.text
+
+
+def test_the_control_takes_as_many_epochs_on_the_same_windows_as_a_cell(training, tmp_path):
+    made = training()
+    rows = []
+    for name in ("per_frame", "tmanet_t1"):
+        made.ensure(tmp_path / name, name, FIXED_POINTS[name], seed=0)
+        rows.append((tmp_path / name / "curve.csv").read_text().splitlines())
+        assert load_video_network(tmp_path / name / "last.pt")[1]["epoch"] == 2
+    assert len(rows[0]) == len(rows[1]) == 3
+
+
+def test_seeds_give_other_networks_and_one_seed_the_same_again(training, tmp_path):
+    made, folders = training(epochs=0), [tmp_path / name for name in ("one", "again", "other")]
+    for folder, seed in zip(folders, (1, 1, 2), strict=True):
+        made.ensure(folder, "some", FIXED_POINTS["tmanet_t1"], seed)
+    one, again, other = (load_video_network(folder / "last.pt")[0].head.state_dict() for folder in folders)
+    assert all(torch.equal(value, again[name]) for name, value in one.items())
+    assert not torch.equal(one["reduce.0.weight"], other["reduce.0.weight"])
+
+
+def test_other_settings_are_refused_with_the_difference_and_the_network_is_kept(training, tmp_path):
+    training(epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
+    before = (tmp_path / "net" / "network.pt").read_bytes()
+    with pytest.raises(RunError) as refused:
+        training(epochs=0, batch=4).ensure(tmp_path / "net", "some", None, seed=0)
+    assert "retrain.batch: 8 in the run, 4 now" in str(refused.value)
+    assert "--label" in str(refused.value)
+    with pytest.raises(RunError, match="seed: 0 in the run, 1 now"):
+        training(epochs=0).ensure(tmp_path / "net", "some", None, seed=1)
+    assert (tmp_path / "net" / "network.pt").read_bytes() == before
+
+
+def test_a_teacher_may_move_but_not_change(training, static, tmp_path):
+    teachers = [tmp_path / "one.pt", tmp_path / "two.pt"]
+    for teacher in teachers:
+        teacher.write_bytes(static.read_bytes())
+    for teacher in teachers:
+        training(EtcConfig(distill_from=teacher), epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
+    assert "distill_from" in yaml.safe_load((tmp_path / "net" / "settings.yaml").read_text())["etc"]
+    torch.manual_seed(1)
+    save_checkpoint(teachers[0], StaticNetwork(len(Shapes.classes), auxiliary=False), {})
+    with pytest.raises(RunError, match=r"etc\.distill_from"):
+        training(EtcConfig(distill_from=teachers[0]), epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
+
+
+def test_networks_of_other_classes_are_refused(training, tmp_path):
+    save_checkpoint(tmp_path / "other.pt", StaticNetwork(3, auxiliary=False), {})
+    with pytest.raises(DataError, match="3 classes"):
+        training(checkpoint=tmp_path / "other.pt")
+    with pytest.raises(DataError, match="3 classes"):
+        training(EtcConfig(distill_from=tmp_path / "other.pt"))

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from cache.errors import DataError
+from cache.static.network import StaticNetwork, save_checkpoint
+from nas.networks.loading import load_network
+from nas.training.video.results import checkpoints
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def named(found, root):
+    return {name: [str(path.relative_to(root)) for path in paths] for name, paths in found.items()}
+
+
+def test_a_run_stands_for_its_retrained_networks_and_seeds_for_one(tmp_path):
+    make(tmp_path, *(f"retrained/{name}/network.pt" for name in ("cell3-seed0", "cell3-seed1", "tdnet-seed0")))
+    make(tmp_path, "retrained/cell3-seed0/last.pt", "retrained/broken-seed0/curve.csv")
+    expected = {
+        "cell3": ["retrained/cell3-seed0/network.pt", "retrained/cell3-seed1/network.pt"],
+        "tdnet": ["retrained/tdnet-seed0/network.pt"],
+    }
+    assert named(checkpoints([tmp_path]), tmp_path) == expected
+    assert named(checkpoints([tmp_path / "retrained", tmp_path]), tmp_path) == expected
+
+
+def test_files_and_folders_of_networks_stand_for_themselves(tmp_path):
+    make(tmp_path, "a/network.pt", "cell3-seed1/network.pt", "cell3-seed1/last.pt")
+    found = checkpoints([tmp_path / "a", tmp_path / "cell3-seed1" / "network.pt", tmp_path / "cell3-seed1" / "last.pt"])
+    assert named(found, tmp_path) == {
+        "a": ["a/network.pt"],
+        "cell3": ["cell3-seed1/network.pt"],
+        "cell3-last": ["cell3-seed1/last.pt"],
+    }
+
+
+def test_equal_names_of_two_runs_are_told_apart(tmp_path):
+    make(tmp_path, "one/retrained/cell3-seed0/network.pt", "two/retrained/cell3-seed0/network.pt")
+    assert list(checkpoints([tmp_path / "one", tmp_path / "two"])) == ["one/retrained/cell3", "two/retrained/cell3"]
+
+
+def test_an_unfinished_training_is_said(tmp_path, caplog):
+    make(tmp_path, "cell3-seed0/network.pt", "cell3-seed0/training.pt")
+    assert list(checkpoints([tmp_path])) == ["cell3"]
+    assert "is the best so far of a training that has not ended" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "reason"), [(".", "no trained network in"), ("gone", "no file or folder")])
+def test_nothing_there_is_said_with_the_way_out(tmp_path, name, reason):
+    with pytest.raises(DataError, match=rf"there is {reason} .*; `python -m nas\.retrain --run RUN` makes networks"):
+        checkpoints([tmp_path / name])
+
+
+def test_a_network_has_to_have_the_classes_of_the_data(tmp_path):
+    static = StaticNetwork(3, auxiliary=False).eval()
+    save_checkpoint(tmp_path / "network.pt", static, {"classes": ["a", "b", "c"]})
+    network, meta = load_network(tmp_path / "network.pt", 3)
+    images = torch.zeros(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(network.first(images)[0], static(images))
+        assert torch.equal(network.later(images, ())[0], static(images))
+    assert meta["classes"] == ["a", "b", "c"]
+    with pytest.raises(DataError, match="has 3 classes, but the data has 2; evaluate it on the data set"):
+        load_network(tmp_path / "network.pt", 2)
