@@ -5,7 +5,7 @@ It is a head like a cell, trained and scored in the same way, but all it learns 
 
 from torch import Tensor, nn
 
-from searchspace.cell import Features, State
+from searchspace.modules.cell import Features, State
 
 
 class PerFrame(nn.Module):

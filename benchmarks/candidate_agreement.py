@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from nas.networks.heads import build_head, unroll
 from nas.settings.allocator import keep_freed_memory
 from nas.training.candidates.evaluator import EvaluatorSpec
-from searchspace.aggregations import AffineSampling
-from searchspace.deformable import DeformableConv
 from searchspace.genotype import Genotype
+from searchspace.modules.aggregations import AffineSampling
+from searchspace.modules.deformable import DeformableConv
 
 WINDOWS: Final = 64
 STEPS: Final = 6

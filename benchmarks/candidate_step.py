@@ -20,8 +20,8 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from nas.settings.allocator import keep_freed_memory
-from searchspace.aggregations import AGGREGATIONS
-from searchspace.operations import OPERATIONS
+from searchspace.modules.aggregations import AGGREGATIONS
+from searchspace.modules.operations import OPERATIONS
 from searchspace.space import Space
 
 SHAPE = (16, 64, 23, 30)

@@ -26,8 +26,8 @@ from nas.networks.video_network import VideoNetwork
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.compute import Compute, resolve
 from nas.settings.config import ComputeConfig
-from searchspace.cell import State
 from searchspace.genotype import Genotype
+from searchspace.modules.cell import State
 
 CLASSES = 19
 FOUND = Path(__file__).with_name("found_cells.json")

@@ -28,8 +28,8 @@ from machine import headline
 from tabulate import tabulate
 from torch import Tensor
 
-from searchspace.attention import product_attention
-from searchspace.local_correlation import local_correlation
+from searchspace.modules.attention import product_attention
+from searchspace.modules.local_correlation import local_correlation
 
 SLOTS, KEYS, VALUES = 4, 16, 64
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F  # noqa: N812
 from local_correlation import unfold
 from torch import Tensor, nn
 
-from searchspace.aggregations import AffineSampling, ConcatConv, PredictiveFilter
-from searchspace.attention import Attention, AttentionPropagation, LocalCorrelation, MemoryAttention
-from searchspace.cell import CellBlock
-from searchspace.deformable import TAPS, DeformableConv
-from searchspace.depthwise import DepthwiseConv
-from searchspace.layers import BatchNorm
+from searchspace.modules.aggregations import AffineSampling, ConcatConv, PredictiveFilter
+from searchspace.modules.attention import Attention, AttentionPropagation, LocalCorrelation, MemoryAttention
+from searchspace.modules.cell import CellBlock
+from searchspace.modules.deformable import TAPS, DeformableConv
+from searchspace.modules.depthwise import DepthwiseConv
+from searchspace.modules.layers import BatchNorm
 
 Entry = Mapping[str, Tensor]
 M = TypeVar("M", bound=nn.Module)

@@ -16,8 +16,8 @@ from cache.static.network import load_checkpoint
 from nas.networks.heads import build_head
 from nas.settings.seeding import stream
 from nas.training.candidates.evaluator import EvaluatorSpec
-from searchspace.cell import DynamicCell
 from searchspace.genotype import Genotype
+from searchspace.modules.cell import DynamicCell
 
 
 class Windows(Dataset[dict[str, Tensor]]):

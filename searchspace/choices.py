@@ -1,8 +1,8 @@
 """Choices: the names and parameters of operations and aggregations, and the rules they obey; no torch.
 
 A choice is a name with its parameters and never a position in a list, so that a genotype keeps its meaning when a
-space changes. The modules that the names stand for are built in `searchspace/operations.py` and
-`searchspace/aggregations.py`.
+space changes. The modules that the names stand for are built in `searchspace/modules/operations.py` and
+`searchspace/modules/aggregations.py`.
 """
 
 from collections.abc import Collection, Mapping

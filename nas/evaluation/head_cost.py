@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.networks.heads import Head, full_state
-from searchspace.cell import State
+from searchspace.modules.cell import State
 
 
 def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Module | None = None) -> dict[str, int]:

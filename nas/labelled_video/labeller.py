@@ -11,7 +11,7 @@ from cache.images import normalise, resize_image, scaled_size
 from nas.networks.logits import classes_of
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
-from searchspace.cell import State
+from searchspace.modules.cell import State
 
 Pixels = NDArray[np.uint8]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from baselines.per_frame import PerFrame
-from searchspace.cell import DynamicCell, Features, State
 from searchspace.genotype import Genotype
+from searchspace.modules.cell import DynamicCell, Features, State
 
 
 class Head(Protocol):

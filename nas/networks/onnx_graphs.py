@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from nas.networks.heads import full_state
 from nas.networks.video_network import VideoNetwork
 from nas.settings.errors import RunError
-from searchspace.cell import State
+from searchspace.modules.cell import State
 
 OPSET: Final = 18
 NEXT: Final = "next."

@@ -15,8 +15,8 @@ from cache.errors import DataError
 from cache.static.network import StaticNetwork
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
 from nas.networks.heads import build_head
-from searchspace.cell import DynamicCell, State
 from searchspace.genotype import Genotype
+from searchspace.modules.cell import DynamicCell, State
 
 FORMAT: Final = "dyncell video network 1"  # change it when a key changes meaning; older files then refuse to load
 

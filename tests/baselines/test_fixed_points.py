@@ -7,7 +7,7 @@ from torch.nn import functional
 from baselines.fixed_points import FIXED_POINTS
 from nas.settings.config import ControllerConfig
 from nas.strategies.controller import Controller
-from searchspace.cell import DynamicCell
+from searchspace.modules.cell import DynamicCell
 from searchspace.space import Space
 
 VIDEO = Space.load("video")

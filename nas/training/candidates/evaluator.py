@@ -32,7 +32,7 @@ from nas.training.candidates.job import Job
 from nas.training.candidates.memory import training_memory
 from nas.training.fit import fit
 from nas.training.losses import cross_entropy
-from searchspace.cell import DynamicCell, Features
+from searchspace.modules.cell import DynamicCell, Features
 
 log = logging.getLogger(__name__)
 

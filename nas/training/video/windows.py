@@ -10,7 +10,7 @@ from baselines.per_frame import PerFrame
 from nas.networks.heads import unroll_dec
 from nas.networks.video_network import VideoNetwork
 from nas.training.augmentation import Views
-from searchspace.cell import Features
+from searchspace.modules.cell import Features
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import torch
 from baselines.per_frame import PerFrame
 from cache.static.decoder import Decoder
 from nas.evaluation.head_cost import complexity
-from searchspace.cell import DynamicCell
 from searchspace.genotype import Block, Choice, Genotype
+from searchspace.modules.cell import DynamicCell
 from searchspace.space import Space
 
 C, CLASSES = 64, 11

@@ -4,8 +4,8 @@ import torch
 
 from baselines.per_frame import PerFrame
 from nas.networks.heads import build_head
-from searchspace.cell import DynamicCell
 from searchspace.genotype import Block, Genotype
+from searchspace.modules.cell import DynamicCell
 from searchspace.space import Space
 
 CELLS = [

@@ -13,9 +13,9 @@ from nas.networks.onnx_check import check, run_graphs, signature
 from nas.networks.onnx_graphs import Graphs, export_graphs
 from nas.networks.video_network import VideoNetwork
 from nas.settings.errors import RunError
-from searchspace.cell import ENCODER_CHANNELS
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
+from searchspace.modules.cell import ENCODER_CHANNELS
 from searchspace.space import Space
 
 SIZE = (50, 70)  # layers of 7 x 9, 4 x 5 and 2 x 3

@@ -11,8 +11,8 @@ from nas.networks.heads import unroll
 from nas.settings.errors import NonFiniteError
 from nas.training.fit import fit
 from nas.training.losses import cross_entropy
-from searchspace.cell import DynamicCell
 from searchspace.genotype import Block, Choice, Genotype
+from searchspace.modules.cell import DynamicCell
 from searchspace.space import Space
 
 

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchspace.attention import Attention
-from searchspace.cell import DynamicCell
 from searchspace.choices import Choice
 from searchspace.genotype import INPUTS, Block, Genotype
-from searchspace.layers import resize
+from searchspace.modules.attention import Attention
+from searchspace.modules.cell import DynamicCell
+from searchspace.modules.layers import resize
 from searchspace.space import Space
 
 VIDEO = Space.load("video")

@@ -8,9 +8,9 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from searchspace.deformable import DeformableConv
-from searchspace.depthwise import DepthwiseConv
-from searchspace.layers import ConvNormReLU
+from searchspace.modules.deformable import DeformableConv
+from searchspace.modules.depthwise import DepthwiseConv
+from searchspace.modules.layers import ConvNormReLU
 
 
 class SeparableConv(nn.Sequential):

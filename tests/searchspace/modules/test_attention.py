@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from searchspace.attention import AttentionPropagation, LocalCorrelation, MemoryAttention, PhasedConv, product_attention
+from searchspace.modules.attention import (
+    AttentionPropagation,
+    LocalCorrelation,
+    MemoryAttention,
+    PhasedConv,
+    product_attention,
+)
 
 
 def attend(naive, query, keys, values, scale=1.0):

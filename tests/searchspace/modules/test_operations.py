@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from searchspace.choices import OPERATIONS as RULES
-from searchspace.operations import OPERATIONS, GlobalPool, SeparableConv
+from searchspace.modules.operations import OPERATIONS, GlobalPool, SeparableConv
 from searchspace.space import Space
 
 PAPER = {  # parameters at 64 channels, facts/nas.md section 8

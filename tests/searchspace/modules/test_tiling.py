@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchspace.tiling import TILE, blocks
+from searchspace.modules.tiling import TILE, blocks
 
 SIDE, REACH, IMAGES = st.integers(1, 18), st.integers(0, 6), st.integers(1, 3)
 PAIRS = st.sampled_from([1, 5e3, 2e4, inf])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from searchspace.tiling import Block, blocks
+from searchspace.modules.tiling import Block, blocks
 
 
 def local_correlation(

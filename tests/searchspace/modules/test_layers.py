@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from searchspace.layers import BatchNorm, resize
+from searchspace.modules.layers import BatchNorm, resize
 
 
 def test_batch_norm_is_the_usual_one_where_a_channel_has_several_values(draw, assert_same):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from searchspace.depthwise import DepthwiseConv
+from searchspace.modules.depthwise import DepthwiseConv
 
 SIZES = [(1, 1), (1, 5), (2, 3), (5, 7), (12, 15), (13, 11)]
 

@@ -7,8 +7,8 @@ come from a convolution of the same input. Sampled taps are nine times the input
 import torch
 from torch import Tensor, nn
 
-from searchspace.layers import ConvNormReLU
-from searchspace.sampling import bilinear, weighted_pixels
+from searchspace.modules.layers import ConvNormReLU
+from searchspace.modules.pixels import bilinear, weighted_pixels
 
 TAPS = 9
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from searchspace.attention import product_attention
-from searchspace.local_correlation import local_correlation
+from searchspace.modules.attention import product_attention
+from searchspace.modules.local_correlation import local_correlation
 
 WAYS = list(itertools.product([False, True], [False, True]))  # masked, joint
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,7 +1,7 @@
 """The two-input aggregations of a cell, by name: modules from two maps (N, C, h, w) to one.
 
 Both inputs come at the same size; the cell sees to that. The attentions among them read a memory as their second
-input and live in `searchspace/attention.py`.
+input and live in `searchspace/modules/attention.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from searchspace.attention import AttentionPropagation, LocalCorrelation, MemoryAttention
-from searchspace.layers import BatchNorm, ConvNormReLU
-from searchspace.sampling import bilinear, weighted_pixels
+from searchspace.modules.attention import AttentionPropagation, LocalCorrelation, MemoryAttention
+from searchspace.modules.layers import BatchNorm, ConvNormReLU
+from searchspace.modules.pixels import bilinear, weighted_pixels
 
 
 class WeightedSum(nn.Module):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from searchspace.sampling import bilinear, weighted_pixels
+from searchspace.modules.pixels import bilinear, weighted_pixels
 
 
 def test_weighted_pixels_agrees_with_explicit_loops(draw, assert_same):

@@ -10,11 +10,11 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from searchspace.aggregations import AGGREGATIONS
-from searchspace.attention import Attention, Entry
 from searchspace.genotype import Block, Genotype
-from searchspace.layers import ConvNormReLU, resize
-from searchspace.operations import OPERATIONS
+from searchspace.modules.aggregations import AGGREGATIONS
+from searchspace.modules.attention import Attention, Entry
+from searchspace.modules.layers import ConvNormReLU, resize
+from searchspace.modules.operations import OPERATIONS
 
 Features = Mapping[str, Tensor]
 """What the static network says of a frame of height H and width W: `layer2` (N, 32, H/8, W/8), `layer3` (N, 96, H/16,

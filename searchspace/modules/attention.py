@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from searchspace.layers import BatchNorm, ConvNormReLU, resize
-from searchspace.local_correlation import local_correlation
+from searchspace.modules.layers import BatchNorm, ConvNormReLU, resize
+from searchspace.modules.local_correlation import local_correlation
 
 Entry = Mapping[str, Tensor]
 """What an attention keeps of one slot, by name."""

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from searchspace.aggregations import AGGREGATIONS, AffineSampling, GatedFusion, PredictiveFilter
-from searchspace.attention import Attention
 from searchspace.choices import AGGREGATIONS as RULES
 from searchspace.choices import DEFAULTS
+from searchspace.modules.aggregations import AGGREGATIONS, AffineSampling, GatedFusion, PredictiveFilter
+from searchspace.modules.attention import Attention
 from searchspace.space import Space
 
 CHOICES = Space.load("video").aggregations

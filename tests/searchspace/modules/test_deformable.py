@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from searchspace.deformable import DeformableConv, deformed_taps
+from searchspace.modules.deformable import DeformableConv, deformed_taps
 
 
 def taps_with_loops(naive, x, offset, mask):
