@@ -63,10 +63,53 @@ def test_class_numbers_are_interpolated_and_cut_off_as_etc_does():
     assert scores["tc_etc"] == pytest.approx((1 / 2 + 0 + 1) / 3)
 
 
-@pytest.mark.parametrize("shift", [0.1, 1 / 3, 0.7])
-def test_interpolation_of_one_class_is_that_class(shift):
-    scores = scores_of([18] * 4, [18] * 4, to_the_right(shift), to_the_right(-shift), classes=19)
-    assert scores["tc_etc"] == pytest.approx(1 / 19)
+def resampled(numbers, flow):
+    """Naive transcription of FlowNet2's Resample2d at kernel size 1, and of ETC's cast to whole numbers after it."""
+    single, (height, width) = np.float32, numbers.shape
+    warped = np.empty_like(numbers)
+    for y in range(height):
+        for x in range(width):
+            xf, yf = single(x) + flow[0, y, x], single(y) + flow[1, y, x]
+            alpha, beta = xf - np.floor(xf), yf - np.floor(yf)
+            assert {type(value) for value in (xf, yf, alpha, beta)} == {single}
+            left, right = (max(min(int(np.floor(xf)) + step, width - 1), 0) for step in (0, 1))
+            top, below = (max(min(int(np.floor(yf)) + step, height - 1), 0) for step in (0, 1))
+            a, b = float(alpha), float(beta)  # the literal 1. makes double products of all but the last
+            value = single(0)
+            value += single((1.0 - a) * (1.0 - b) * float(numbers[top, left]))
+            value += single(a * (1.0 - b) * float(numbers[top, right]))
+            value += single((1.0 - a) * b * float(numbers[below, left]))
+            value += alpha * beta * single(numbers[below, right])
+            warped[y, x] = int(value)
+    return warped
+
+
+def miou_counting_absent_classes_as_0(one, other, classes):
+    pairs = [((one == c) & (other == c), (one == c) | (other == c)) for c in range(classes)]
+    return np.mean([both.sum() / max(1, either.sum()) for both, either in pairs])
+
+
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_the_arithmetic_of_etcs_code_is_its_own_to_the_last_pixel(blocks):
+    """In large patches of one class, where rounding takes many pixels to the class below, and in small ones."""
+    rng, classes = np.random.default_rng(blocks), 19
+    patch = np.ones((24 // blocks, 32 // blocks), int)
+    earlier, later = (np.kron(rng.integers(0, classes, (blocks, blocks)), patch) for _ in range(2))
+    flow = rng.normal(0, 2, (2, 24, 32)).astype(np.float32)
+    consistency, forward = TemporalConsistency(classes), torch.from_numpy(flow)[None]
+    consistency.update(torch.from_numpy(earlier)[None], torch.from_numpy(later)[None], forward, -forward)
+    warped = resampled(later, flow)
+    assert (warped != resampled(later, np.zeros_like(flow))).any()
+    expected = miou_counting_absent_classes_as_0(warped, earlier, classes)
+    assert consistency.scores()["tc_etc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_rounding_takes_some_pixels_of_one_class_to_the_class_below():
+    flow = torch.from_numpy(np.random.default_rng(0).normal(0, 2, (1, 2, 40, 50)).astype(np.float32))
+    one_class = torch.full((1, 40, 50), 18)
+    consistency = TemporalConsistency(19)
+    consistency.update(one_class, one_class, flow, -flow)
+    assert 0.01 < 1 - 19 * consistency.scores()["tc_etc"] < 0.06
 
 
 def test_void_pixels_of_labels_do_not_count():
