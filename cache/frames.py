@@ -1,6 +1,5 @@
 """Frames of a data set at the working resolution, one by one or in windows, as batches of tensors."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -10,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cache.cores import usable_cores
 from cache.datasets.clips import VOID, Dataset, Frame
 from cache.images import IMAGENET_MEAN, IMAGENET_STD, resize_image, resize_label
 
@@ -28,7 +28,7 @@ class Frames:
         self._dataset, self._frames, self.size = dataset, frames, size
         self._keeps = len(self._frames) * size[0] * size[1] * 4 <= KEPT_BYTES
         self._kept: dict[int, Pair] = {}
-        self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")
 
     def __len__(self) -> int:
         return len(self._frames)

@@ -69,20 +69,17 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Evaluate network after network, leaving a report of those that are done, and print the table."""
-    import torch  # this and what follows, for which --help and a bad flag need not wait
-
+    # These load torch, for which --help and a bad flag need not wait.
     from nas.evaluation.network_cost import Timing, counted, measured
     from nas.evaluation.scores import evaluate
     from nas.networks.loading import load_network
     from nas.reporting.evaluation.page import FOLDER
     from nas.reporting.evaluation.report import EvaluationReport, facts
     from nas.reporting.search.page import drawn, write_html
-    from nas.settings.compute import resolve
+    from nas.settings.compute import start
     from nas.training.video.results import checkpoints
 
-    compute = resolve(arguments.compute)
-    if arguments.compute.threads:
-        torch.set_num_threads(arguments.compute.threads)
+    compute = start(arguments.compute)
     networks = per_frame_first(checkpoints(arguments.checkpoints))
     run, where = run_of(arguments.checkpoints), f"{arguments.dataset}-{arguments.split}"
     folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")

@@ -25,10 +25,9 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Train, and print where the checkpoint is."""
-    import torch  # here and not above, so that --help and a bad flag need not wait for it
-
+    # These load torch, for which --help and a bad flag need not wait.
     from cache.datasets.catalog import open_dataset
-    from nas.settings.compute import resolve
+    from nas.settings.compute import start
     from nas.training.static.ensure import ensure_static
 
     config = arguments.config
@@ -36,10 +35,9 @@ def main(arguments: Arguments) -> None:
         raise RunError(
             f"--checkpoint {config.static.checkpoint} says what to use instead of training; leave it out here"
         )
-    if config.compute.threads:
-        torch.set_num_threads(config.compute.threads)
+    compute = start(config.compute)
     dataset = open_dataset(config.data.dataset, config.machine.data_root)
-    path = ensure_static(config, dataset, config.machine.cache, resolve(config.compute))
+    path = ensure_static(config, dataset, config.machine.cache, compute)
     print(path)
 
 

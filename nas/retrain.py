@@ -120,15 +120,12 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         DataError: the data or the static network are missing or wrong.
         RunError: the device cannot be used.
     """
-    import torch  # here and not above, so that --help and a bad flag need not wait for it
-
-    from nas.settings.compute import resolve
+    # These load torch, for which --help and a bad flag need not wait.
+    from nas.settings.compute import start
     from nas.training.candidates.inputs import static_of_run
     from nas.training.video.ensure import VideoTraining
 
-    compute, machine = resolve(arguments.compute), search.machine
-    if arguments.compute.threads:
-        torch.set_num_threads(arguments.compute.threads)
+    compute, machine = start(arguments.compute), search.machine
     machine = replace(machine, data_root=arguments.data_root or machine.data_root)
     machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
     dataset = open_dataset(search.data.dataset, machine.data_root)

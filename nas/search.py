@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -90,10 +89,11 @@ def main(arguments: Arguments) -> None:
 
 def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
     """The configuration with every `auto` replaced by what it means on this machine and for this space."""
+    from nas.settings.compute import threads_of_worker
     from nas.training.candidates.memory import share_of_memory
 
     precision: Literal["float32", "bfloat16"] = "float32" if compute.dtype is None else "bfloat16"
-    threads = config.compute.threads or max(1, (os.cpu_count() or 1) // config.machine.workers)
+    threads = config.compute.threads or threads_of_worker(config.machine.workers)
     memory = config.candidate.max_memory or share_of_memory(compute.device, config.machine.workers)
     return replace(
         config,

@@ -50,7 +50,6 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Segment, and print where the results are."""
     # These load torch and OpenCV, for which --help and a bad flag need not wait.
-    import torch
     from tqdm import tqdm
     from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -58,11 +57,9 @@ def main(arguments: Arguments) -> None:
     from nas.labelled_video.folder import claim, segmented_recording
     from nas.labelled_video.labeller import Labeller, working_size
     from nas.networks.loading import load_network
-    from nas.settings.compute import resolve
+    from nas.settings.compute import start
 
-    compute = resolve(arguments.compute)
-    if arguments.compute.threads:
-        torch.set_num_threads(arguments.compute.threads)
+    compute = start(arguments.compute)
     network, meta = load_network(arguments.checkpoint)
     recording = open_recording(arguments.source)
     frames = recording.readable(skip=arguments.on_broken == "skip")

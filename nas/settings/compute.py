@@ -1,10 +1,12 @@
-"""On which device and in which precision convolutions are computed, as plain values that are passed down."""
+"""The device, the precision and the CPU threads of a computation, as plain values that are passed down."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 
+from cache.cores import usable_cores
 from nas.settings.config import ComputeConfig
 from nas.settings.errors import RunError
 
@@ -15,11 +17,17 @@ class Compute:
 
     device: torch.device
     dtype: torch.dtype | None
-    """Of convolutions under `autocast`; None is float32 throughout."""
+    """Precision of convolutions under `autocast`; None is float32 throughout."""
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The context of a forward pass and its loss; weights stay in float32."""
+        """Return the context of a forward pass and its loss; weights stay in float32."""
         return torch.autocast(self.device.type, dtype=self.dtype or torch.bfloat16, enabled=self.dtype is not None)
+
+
+def start(config: ComputeConfig) -> Compute:
+    """Give torch its CPU threads for the rest of this process, and choose what `auto` means, as `resolve` does."""
+    torch.set_num_threads(config.threads or min(torch.get_num_threads(), threads_of_worker(1)))
+    return resolve(config)
 
 
 def resolve(config: ComputeConfig) -> Compute:
@@ -39,3 +47,13 @@ def resolve(config: ComputeConfig) -> Compute:
         raise RunError(f"device {name!r} cannot be used ({reason}); --device cpu works everywhere") from error
     half = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
     return Compute(device, torch.bfloat16 if half else None)
+
+
+def threads_of_worker(workers: int) -> int:
+    """Count the CPU threads of each of `workers` workers: its share of the usable cores, but at least 1.
+
+    It is never more than $OMP_NUM_THREADS, which says how many a process may have.
+    """
+    allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # further numbers are of nested regions
+    share = max(1, usable_cores() // workers)
+    return min(share, int(allowed)) if allowed.isdecimal() and int(allowed) > 0 else share

@@ -188,7 +188,8 @@ class ComputeConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
     threads: int = 0
-    """CPU threads of a worker; 0 shares the cores among the workers when the run is created."""
+    """CPU threads of a worker; 0 shares the cores that this process may use among the workers, when the run is created,
+    and asks for no more than $OMP_NUM_THREADS."""
 
     def __post_init__(self) -> None:
         require(self.threads >= 0, "threads must not be negative", self.threads)

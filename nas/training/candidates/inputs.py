@@ -18,7 +18,7 @@ from cache.features import FeatureCache
 from cache.images import scaled_size
 from cache.static.network import load_checkpoint
 from nas.runs.store import INPUTS
-from nas.settings.compute import Compute, resolve
+from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
@@ -53,9 +53,8 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
     cache_dir = config.machine.cache
     dataset = open_dataset(config.data.dataset, config.machine.data_root)
     size = scaled_size(dataset.size, config.data.scale)
-    torch.set_num_threads(
-        config.compute.threads * config.machine.workers
-    )  # until the workers start, all cores are ours
+    shared = max(config.compute.threads, threads_of_worker(1))  # until the workers start, all cores are ours
+    torch.set_num_threads(min(config.compute.threads * config.machine.workers, shared))
     checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
     network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
     features = ensure_features(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nas.settings.compute import resolve
+from nas.settings.compute import resolve, start, threads_of_worker
 from nas.settings.config import ComputeConfig
 from nas.settings.errors import RunError
 
@@ -29,3 +29,27 @@ def test_autocast_computes_convolutions_in_the_precision_asked_for(precision, dt
 def test_a_device_that_is_not_there_is_a_users_mistake(name):
     with pytest.raises(RunError, match=f"device '{name}' cannot be used"):
         resolve(ComputeConfig(device=name))
+
+
+@pytest.mark.parametrize(
+    ("environment", "workers", "threads"),
+    [("", 1, 6), ("", 4, 1), ("", 9, 1), ("2", 1, 2), ("2,1", 2, 2), ("16", 1, 6), ("many", 1, 6), ("0", 2, 3)],
+)
+def test_workers_share_the_usable_cores_and_the_environment_limits_each(environment, workers, threads, monkeypatch):
+    monkeypatch.setattr("nas.settings.compute.usable_cores", lambda: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    assert threads_of_worker(workers) == threads
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 1), (2, 2)])
+def test_a_command_starts_with_the_threads_it_was_given_or_no_more_than_the_environment_allows(
+    asked, given, monkeypatch
+):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    try:
+        start(ComputeConfig(device="cpu", threads=asked))
+        assert torch.get_num_threads() == given
+    finally:
+        torch.set_num_threads(before)
