@@ -19,8 +19,8 @@ FIXED_POINTS: Final[Mapping[str, Genotype | None]] = {
 }
 
 
-def chosen(known: Mapping[str, Genotype | None], names: Sequence[str]) -> dict[str, Genotype | None]:
-    """Take the named fixed points. Raises SpaceError for a name that there is not."""
+def select(known: Mapping[str, Genotype | None], names: Sequence[str]) -> dict[str, Genotype | None]:
+    """Select fixed points by name. Raises SpaceError for a name that there is not."""
     for name in names:
         if name not in known:
             raise SpaceError(f"unknown fixed point {name!r}; known are {', '.join(known)}")

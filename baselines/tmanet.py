@@ -11,26 +11,22 @@ Deviations:
 - All slots share one pair of key and value encoders; there each slot has its own, and nothing can be kept.
 - The feature of the current frame is the sum of adapted layers 2 to 4; there it is stage 4 of a dilated ResNet.
 - The query's value encoder is one 3x3 convolution; there 1x1, then 3x3. No dropout, no auxiliary loss.
+- The head is the last 3x3 convolution, the cell's 1x1 reduction and a 3x3 classifier; there one 1x1 convolution follows
+  the 3x3 bottleneck.
+- A memory with fewer slots is read as it is; there it must be full, which the code asserts.
 """
 
-from typing import Final
-
+from baselines.current_frame import CONV3X3, CURRENT_FRAME, SKIP
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
-SKIP: Final = Choice("skip")
-SUM: Final = Choice("weighted_sum")
-CONV3X3: Final = Choice("conv3d")  # 3x3 convolution, batch norm, ReLU over both inputs' channels
-
 
 def tmanet(slots: int) -> Genotype:
-    """The cell with a memory of `slots` frames; the published numbers have 4, its released Cityscapes model 2."""
+    """Build the cell with a memory of `slots` frames; the published numbers have 4, its released Cityscapes model 2."""
     attention = Choice("memory_attention", (("slots", slots), ("keys", 16), ("values", 64)))
     return Genotype(
         (
-            Block(("cur.layer3", "cur.layer4"), (SKIP, SKIP), SUM),
-            Block(("cur.layer2", "block0"), (SKIP, SKIP), SUM),  # the current frame's feature
-            Block(("block1", "block1"), (SKIP, SKIP), CONV3X3),  # its value
+            *CURRENT_FRAME,
             Block(("block1", "past.dec"), (SKIP, SKIP), attention),
             Block(("block2", "block3"), (SKIP, SKIP), CONV3X3),
         )

@@ -41,11 +41,11 @@ Arrays = dict[str, Array]
 
 @dataclass(frozen=True)
 class Way:
-    """To do something, and what it has to agree with."""
+    """Way to do something, and the way that it has to agree with."""
 
     name: str
     reference: str
-    """Name of another way; its own, if it is one."""
+    """Name of the way that it is compared with; its own, if it is a reference."""
     run: Callable[[], object]
     prepare: Callable[[], object] = lambda: None
 
@@ -62,7 +62,7 @@ def main() -> None:
     arrays = made_up(options.frames, tuple(options.size))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         ways = [*files(Path(folder), arrays), *batches(Path(folder), options.frames), *candidates(Path(folder))]
-        table = timed(ways, options.runs)
+        table = time_in_turns(ways, options.runs)
     megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
     print(f"{megabytes:.0f} MB of features, {headline()}")
     headers = ["", "CPU ms", "wall ms", "reference", "CPU ratio", "wall ratio"]
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def files(folder: Path, arrays: Arrays) -> Iterator[Way]:
-    """Write all and read all."""
+    """Yield the ways to write all and to read all."""
     frames = len(arrays["label"])
     names = [f"frame{i:06}" for i in range(frames)]
 
@@ -105,7 +105,7 @@ def files(folder: Path, arrays: Arrays) -> Iterator[Way]:
 
 
 def batches(folder: Path, frames: int) -> Iterator[Way]:
-    """Fifty batches of windows at random places."""
+    """Yield the ways to read fifty batches of windows at random places."""
     cache = FeatureCache.open(folder / "features.h5", FINGERPRINT, verify=False)
     names = ("layer2", "layer3", "layer4", "dec", "label8")
     starts = torch.randint(frames - 2, (50, 8, 1), generator=torch.Generator().manual_seed(0))
@@ -129,7 +129,7 @@ def batches(folder: Path, frames: int) -> Iterator[Way]:
 
 
 def candidates(folder: Path) -> Iterator[Way]:
-    """One epoch of candidates whose rows are held, streamed, and streamed from the disk."""
+    """Yield an epoch of candidates whose rows are held, streamed, and streamed from the disk."""
     spec = candidate_spec(folder)
     streamed_path = Path(shutil.copy(spec.cache_path, folder / "streamed.h5"))  # which nobody keeps mapped
     hold, stream = spec.build(), replace(spec, cache_path=streamed_path, cache_memory=1e-3).build()
@@ -151,8 +151,8 @@ def candidates(folder: Path) -> Iterator[Way]:
         yield Way(f"{name}, streamed, cold", f"{name}, held", lambda job=job: stream(job), forget)
 
 
-def timed(ways: list[Way], runs: int) -> list[list[object]]:
-    """Rows of the table: least milliseconds of each way, and its reference's over its own."""
+def time_in_turns(ways: list[Way], runs: int) -> list[list[object]]:
+    """Make the rows of the table: least milliseconds of each way, and its reference's over its own."""
     spans: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
     for _ in range(runs):
         for way in ways:

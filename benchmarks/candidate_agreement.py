@@ -18,10 +18,10 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from candidate_training import FRAMES, SMALL, chosen, make_spec, trained
+from candidate_training import FRAMES, SMALL, make_spec, select, train_as_a_search
 from machine import headline
 from made_up import CLASSES, CPU, FEATURES, made_up
-from plain import made_plain
+from plain import make_plain
 from plain_training import plain_candidate
 from tabulate import tabulate
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ def main() -> None:
         spec = make_spec(Path(folder), SMALL, WINDOWS, CPU)
         rows = [
             [name, curve_difference(genotype), *rewards(spec, genotype, arguments.seeds)]
-            for name, genotype in chosen(arguments.genotypes).items()
+            for name, genotype in select(arguments.genotypes).items()
         ]
     print(headline())
     headers = ["candidate", "curve", "plain reward", "±", "dyncell reward", "±", "difference", "its standard error"]
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def curve_difference(genotype: Genotype) -> float:
-    """The largest relative one. Raises AssertionError if it is more than rounding."""
+    """Find the largest relative difference. Raises AssertionError if it is more than rounding."""
     ours, plain = (np.array(curve(genotype, plain)) for plain in (False, True))
     difference = float(np.max(np.abs(ours / plain - 1)))
     assert difference < 1e-9, f"losses differ: {ours} and {plain} of {genotype}"
@@ -67,11 +67,11 @@ def curve_difference(genotype: Genotype) -> float:
 
 
 def curve(genotype: Genotype, plain: bool) -> list[float]:
-    """Losses of some steps on one batch, in float64."""
+    """Train some steps on one batch, in float64; return the losses."""
     head = build_head(genotype, FEATURES["dec"][1], CLASSES, seed=0).double()
     for module in head.modules():
         move_off_pixels(module)
-    head = made_plain(head) if plain else head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head = make_plain(head) if plain else head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     clip, labels = batch()
     optimizer = torch.optim.Adam(head.parameters(), lr=4e-3)
     losses = []
@@ -95,7 +95,7 @@ def move_off_pixels(module: nn.Module) -> None:
 
 
 def batch() -> tuple[list[Mapping[str, Tensor]], list[Tensor]]:
-    """Features of each frame, and labels of each after the first."""
+    """Make the features of each frame, and the labels of each after the first."""
     arrays = made_up(8 * FRAMES, (SMALL.height, SMALL.width))
     frames = [{name: torch.from_numpy(arrays[name][i::FRAMES]) for name in arrays} for i in range(FRAMES)]
     clip = [{name: frame[name].permute(0, 3, 1, 2).double() for name in FEATURES} for frame in frames]
@@ -103,8 +103,8 @@ def batch() -> tuple[list[Mapping[str, Tensor]], list[Tensor]]:
 
 
 def rewards(spec: EvaluatorSpec, genotype: Genotype, seeds: int) -> list[float]:
-    """Mean and spread of either way, difference and its standard error. AssertionError if it is 3 times that."""
-    found = [[way(spec, genotype, seed)[1] for seed in range(seeds)] for way in (plain_candidate, trained)]
+    """Measure mean and spread of both ways, difference and its standard error; AssertionError at 3 times that."""
+    found = [[way(spec, genotype, seed)[1] for seed in range(seeds)] for way in (plain_candidate, train_as_a_search)]
     (plain, ours), spreads = np.mean(found, axis=1), np.std(found, axis=1, ddof=1)
     error = float(np.hypot(*spreads) / seeds**0.5)
     assert abs(ours - plain) < 3 * error, f"rewards differ: {found} of {genotype}"

@@ -15,7 +15,7 @@ from statistics import median
 
 import torch
 from machine import headline
-from plain import made_plain
+from plain import make_plain
 from tabulate import tabulate
 from torch import Tensor, nn
 
@@ -29,19 +29,19 @@ Step = Callable[..., Tensor]
 
 
 def milliseconds(step: Step, inputs: list[Tensor], grad: Tensor) -> float:
-    """One forward and backward pass."""
+    """Time one forward and backward pass."""
     start = time.perf_counter()
     step(*inputs).backward(grad)  # type: ignore[no-untyped-call]
     return 1e3 * (time.perf_counter() - start)
 
 
 def measure(module: nn.Module, arity: int, repeats: int) -> list[float]:
-    """Median milliseconds: ours, plain in channels-last, plain in the default memory format."""
-    plain = made_plain(copy.deepcopy(module))
+    """Measure median milliseconds: ours, plain in channels-last, plain in the default memory format."""
+    plain = make_plain(copy.deepcopy(module))
     runs: list[tuple[Step, list[Tensor], Tensor]] = []
-    drawn = [torch.randn(SHAPE, generator=torch.Generator().manual_seed(i)) for i in range(arity + 1)]
+    maps = [torch.randn(SHAPE, generator=torch.Generator().manual_seed(i)) for i in range(arity + 1)]
     for memory_format in (torch.channels_last, torch.contiguous_format):
-        *inputs, grad = (x.to(memory_format=memory_format) for x in drawn)
+        *inputs, grad = (x.to(memory_format=memory_format) for x in maps)
         inputs = [x.requires_grad_() for x in inputs]
         steps: list[Step] = [module, plain] if memory_format is torch.channels_last else [plain]
         runs += [(step, inputs, grad) for step in steps]

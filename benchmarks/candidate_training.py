@@ -58,7 +58,7 @@ STEPS, SETTLED = 8, 3  # of a short candidate, and after how many of them they a
 
 @dataclass(frozen=True)
 class Setting:
-    """What candidates are trained with."""
+    """Sizes that candidates are trained with."""
 
     height: int = 180
     width: int = 240
@@ -71,12 +71,12 @@ SMALL = Setting(height=64, width=64)
 
 @dataclass(frozen=True)
 class Spent:
-    """On one candidate, on a part of it, or on all."""
+    """Time and memory spent on one candidate, on a part of it, or on all."""
 
     wall: float
     cpu: float
     peak: float
-    """GiB of a GPU's memory; 0 on a CPU."""
+    """Peak of a GPU's memory in GiB; 0 on a CPU."""
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(self.wall + other.wall, self.cpu + other.cpu, max(self.peak, other.peak))
@@ -86,21 +86,21 @@ class Spent:
 
 
 def make_spec(folder: Path, setting: Setting, windows: int, compute: Compute) -> EvaluatorSpec:
-    """Features and all else that an evaluator is built from."""
+    """Make features and all else that an evaluator is built from."""
     build_cache(folder, made_up(windows + SCORED + FRAMES - 1, (setting.height, setting.width)))
     preset = replace(PRESET, batch=setting.batch)
     return candidate_spec(folder, windows, SCORED, FRAMES, preset, compute)
 
 
-def trained(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple[float, float]:
-    """Our way: the mean loss of the last epoch and the reward, as a search has them from a worker."""
+def train_as_a_search(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple[float, float]:
+    """Train in our way: the mean loss of the last epoch and the reward, as a search has them from a worker."""
     trial = spec.build()(Job(number=0, genotype=genotype, seed=seed))
     assert trial.reward is not None
     return trial.metrics["loss"], trial.reward
 
 
 def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, Spent]:
-    """What a candidate takes in one way, and what a step of it takes."""
+    """Measure what a candidate takes in one way, and what a step of it takes."""
     gpu = spec.compute.device.type == "cuda"
     if gpu:
         torch.cuda.synchronize()
@@ -123,7 +123,7 @@ def spend(way: Way, spec: EvaluatorSpec, genotype: Genotype) -> tuple[Spent, Spe
 
 
 def candidate(processes: Processes, setting: Setting, genotype: Genotype, compute: Compute, full: bool) -> list[Spent]:
-    """What a candidate of the preset takes, plain and ours. Raises AssertionError if their first losses differ."""
+    """Measure a candidate of the preset, plain and ours. Raises AssertionError if their first losses differ."""
     with tempfile.TemporaryDirectory() as folder:
         spec = make_spec(Path(folder), setting, WINDOWS if full else setting.batch, compute)
         windows = spec.train_windows[: setting.batch]
@@ -138,20 +138,20 @@ def candidate(processes: Processes, setting: Setting, genotype: Genotype, comput
     return [whole + step * further for whole, step in spent]
 
 
-def drawn(space: str, count: int, blocks: int = 5) -> list[Genotype]:
-    """Genotypes, always the same."""
+def draw(space: str, count: int, blocks: int = 5) -> list[Genotype]:
+    """Draw genotypes, always the same."""
     rng = np.random.default_rng(0)
     return [Space.load(space, blocks).uniform(rng) for _ in range(count)]
 
 
-def chosen(numbers: Sequence[int]) -> dict[str, Genotype]:
-    """Some of the 12, by name."""
-    every = [(f"{space} {i}", each) for space in ("video", "paper") for i, each in enumerate(drawn(space, 6))]
+def select(numbers: Sequence[int]) -> dict[str, Genotype]:
+    """Select some of the 12, by name."""
+    every = [(f"{space} {i}", each) for space in ("video", "paper") for i, each in enumerate(draw(space, 6))]
     return dict(every[i] for i in numbers)
 
 
 def line(name: str, spent: Sequence[Spent]) -> list[object]:
-    """A line of either table."""
+    """Write a line of either table."""
     plain, ours = spent
     ratios = (plain.wall / ours.wall, plain.cpu / ours.cpu)
     hourly = (3600 / plain.wall, 3600 / ours.wall)
@@ -163,17 +163,17 @@ HEADERS += ["plain an hour", "dyncell an hour", "plain, GiB", "dyncell, GiB"]
 
 
 def preset_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> list[list[object]]:
-    """A line for each genotype, and for their mean."""
+    """Measure each genotype, and the mean of all."""
     pairs = {
         name: candidate(processes, Setting(), genotype, compute, arguments.full)
-        for name, genotype in chosen(arguments.genotypes).items()
+        for name, genotype in select(arguments.genotypes).items()
     }
     means = [reduce(operator.add, side) * (1 / len(pairs)) for side in zip(*pairs.values(), strict=True)]
     return [*(line(name, pair) for name, pair in pairs.items()), line("mean", means)]
 
 
 def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: Compute) -> list[list[object]]:
-    """A line for each setting, of one genotype of the `paper` space for each number of blocks."""
+    """Measure each setting, with one genotype of the `paper` space for each number of blocks."""
     base = Setting()
     settings = [
         *(replace(base, batch=batch) for batch in (4, 8, 16)),
@@ -182,14 +182,14 @@ def scaling_table(processes: Processes, arguments: argparse.Namespace, compute: 
     ]
     rows = []
     for each in settings:
-        [genotype] = drawn("paper", 1, each.blocks)
+        [genotype] = draw("paper", 1, each.blocks)
         name = f"{each.height}x{each.width}, batch {each.batch}, {each.blocks} blocks"
         rows.append(line(name, candidate(processes, each, genotype, compute, arguments.full)))
     return rows
 
 
-def like_a_worker(threads: int) -> None:
-    """What a search's workers do before they train."""
+def set_up_like_a_worker(threads: int) -> None:
+    """Set this process up as a search's workers are, before they train."""
     torch.set_num_threads(threads)
     keep_freed_memory()
 
@@ -211,10 +211,10 @@ def main() -> None:
     own, threads = (1, get_context("spawn")), (arguments.threads,)
     with (
         ProcessPoolExecutor(*own, torch.set_num_threads, threads) as plain,
-        ProcessPoolExecutor(*own, like_a_worker, threads) as ours,
+        ProcessPoolExecutor(*own, set_up_like_a_worker, threads) as ours,
     ):
-        processes: Processes = {plain_candidate: plain, trained: ours}
-        candidate(processes, SMALL, drawn("video", 1)[0], compute, full=False)  # what a process does once in its life
+        processes: Processes = {plain_candidate: plain, train_as_a_search: ours}
+        candidate(processes, SMALL, draw("video", 1)[0], compute, full=False)  # what a process does once in its life
         rows = table(processes, arguments, compute)
     print(headline(arguments.device))
     print(tabulate(rows, HEADERS, tablefmt="github", floatfmt=".1f"))

@@ -34,7 +34,7 @@ FOUND = Path(__file__).with_name("found_cells.json")
 
 
 class Free(nn.Module):
-    """A head that does nothing, to see what the encoder costs."""
+    """Head that does nothing, to see what the encoder costs."""
 
     def init_state(self, first: Mapping[str, Tensor]) -> State:
         return ()
@@ -47,7 +47,7 @@ class Free(nn.Module):
 
 
 def networks(static: StaticNetwork) -> dict[str, VideoNetwork]:
-    """By name, in the order of the table."""
+    """Build the networks by name, in the order of the table."""
     genotypes = FIXED_POINTS | {name: Genotype.from_json(each) for name, each in json.loads(FOUND.read_text()).items()}
     heads: dict[str, Head] = {"encoder alone": Free()}  # type: ignore[dict-item]
     heads |= {name: build_head(each, static.channels, CLASSES, 0) for name, each in genotypes.items()}
@@ -55,7 +55,7 @@ def networks(static: StaticNetwork) -> dict[str, VideoNetwork]:
 
 
 def line(name: str, network: VideoNetwork, timing: Timing, compute: Compute) -> list[object]:
-    """A line of the table."""
+    """Measure a network; return its line of the table."""
     times, counts = measured(network, timing, compute), counted(network, timing.size)
     later, per_frame = 1e3 * times["later"], 1e3 * times["per_frame"]
     spread = 1e3 * (times["later_high"] - times["later_low"]) / 2

@@ -35,7 +35,7 @@ SLOTS, KEYS, VALUES = 4, 16, 64
 
 
 class Case(NamedTuple):
-    """A line of the table."""
+    """Sizes of a line of the table."""
 
     batch: int
     height: int
@@ -58,7 +58,7 @@ ON_GPU = Case(1, 128, 256, 21, "global", "cuda")
 
 
 def unfold(query: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor:
-    """All windows of all slots at once."""
+    """Attend to all windows of all slots at once."""
     k, v = (
         F.unfold(x.flatten(0, 1), window, padding=window // 2).view(*x.shape[:3], window**2, -1) for x in (keys, values)
     )
@@ -68,7 +68,7 @@ def unfold(query: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor:
 
 
 def attend_globally(query: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor:
-    """`scaled_dot_product_attention` over all slots and positions."""
+    """Attend to all slots and positions by `scaled_dot_product_attention`."""
     return product_attention(query, keys.unbind(1), values.unbind(1), scaled=False)
 
 
@@ -80,7 +80,7 @@ WAYS: dict[str, Callable[[Tensor, Tensor, Tensor, int], Tensor]] = {
 
 
 def measure(way: str, case: Case, threads: int, passes: int) -> tuple[float, float, list[npt.NDArray[np.float32]]]:
-    """Milliseconds of the best pass, megabytes at the peak, and the results: the read and its gradients."""
+    """Measure milliseconds of the best pass, megabytes at the peak, and the results: the read and its gradients."""
     torch.set_num_threads(threads)
     run(way, case._replace(batch=1, height=8, width=8))  # loads code, which is no part of the peak
     before = resident("VmRSS")
@@ -94,11 +94,11 @@ def measure(way: str, case: Case, threads: int, passes: int) -> tuple[float, flo
 
 
 def run(way: str, case: Case) -> tuple[float, list[Tensor]]:
-    """Seconds of a forward and backward pass, and what it returns."""
+    """Time a forward and backward pass, in seconds; return its results, too."""
     generator, maps = torch.Generator().manual_seed(0), (case.batch, case.height, case.width)
     shapes = ((*maps, 1, KEYS), (*maps, SLOTS, KEYS), (*maps, SLOTS, VALUES))
-    drawn = (torch.randn(shape, generator=generator).permute(0, 3, 4, 1, 2) for shape in shapes)
-    query, keys, values = inputs = [x.to(case.device).requires_grad_() for x in drawn]
+    maps_of = (torch.randn(shape, generator=generator).permute(0, 3, 4, 1, 2) for shape in shapes)
+    query, keys, values = inputs = [x.to(case.device).requires_grad_() for x in maps_of]
     start = seconds(case.device)
     read = WAYS[way](query.squeeze(1), keys, values, case.window)
     results = [read, *torch.autograd.grad(read.square().sum(), inputs)]
@@ -106,7 +106,7 @@ def run(way: str, case: Case) -> tuple[float, list[Tensor]]:
 
 
 def seconds(device: str) -> float:
-    """A clock: of the CPU time of this process, or of what a GPU has done."""
+    """Read the clock: of the CPU time of this process, or of what a GPU has done."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()
@@ -114,18 +114,18 @@ def seconds(device: str) -> float:
 
 
 def resident(field: str) -> float:
-    """Megabytes of this process in memory, now (VmRSS) or at most so far (VmHWM)."""
+    """Read the megabytes of this process in memory, now (VmRSS) or at most so far (VmHWM)."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
 def pairs(case: Case) -> int:
-    """Of a query and a key in its window, over all slots."""
+    """Count the pairs of a query and a key in its window, over all slots."""
     return case.batch * case.height * case.width * SLOTS * case.window**2
 
 
 def line(case: Case, threads: int, passes: int) -> list[object]:
-    """A line of the table; what ours and the reference return must agree if they do the same."""
+    """Measure a line of the table; what ours and the reference return must agree if they do the same."""
     measured = []
     for way, times in (("ours", passes), (case.reference, 2 if case.device == "cpu" else passes)):
         if way is not None:
@@ -143,14 +143,14 @@ def line(case: Case, threads: int, passes: int) -> list[object]:
 
 
 def draw(path: Path, lines: list[list[object]], cases: list[Case]) -> None:
-    """Milliseconds on the CPU against pairs of a query and a key, beside a straight line through the largest."""
+    """Draw milliseconds on the CPU against pairs of a query and a key, beside a straight line through the largest."""
     figure, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
     points = [(pairs(case), line[1], case) for case, line in zip(cases, lines, strict=True) if case.device == "cpu"]
-    for title, marker, chosen in (
+    for title, marker, shown in (
         ("45x60, windows of 5 to 21", "o", [p for p in points if p[2][:3] == (1, 45, 60)]),
         ("window 11, 23x30 to 128x256", "s", [p for p in points if p[2][0] == 1 and p[2].window == 11]),
     ):
-        xs, ys, _ = zip(*sorted(chosen), strict=True)
+        xs, ys, _ = zip(*sorted(shown), strict=True)
         axes.loglog(xs, ys, marker=marker, label=title)
     most, slowest, _ = max(points)
     straight = [x for x, *_ in points if x >= most / 100]

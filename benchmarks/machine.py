@@ -1,4 +1,4 @@
-"""On what a benchmark ran, as every table says above it."""
+"""The machine that a benchmark ran on, as every table says above it."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import torch
 
 
 def headline(device: str = "cpu") -> str:
-    """Processor and load, device, threads of PyTorch in this process, versions."""
+    """Describe processor and load, device, threads of PyTorch in this process, versions."""
     describe = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
     return (
@@ -19,7 +19,7 @@ def headline(device: str = "cpu") -> str:
 
 
 def _processor() -> str:
-    """Its name, where Linux tells it, and its architecture."""
+    """Name the processor, where Linux tells it, and its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

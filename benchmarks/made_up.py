@@ -23,7 +23,7 @@ CLEAR: Final = 1.0  # the standard deviation of what a class adds to a channel, 
 
 
 def made_up(frames: int, size: tuple[int, int]) -> dict[str, Array]:
-    """The arrays of a cache: each frame is a few patches of classes, and each class has its own features, in noise."""
+    """Make the arrays of a cache: each frame is a few patches of classes, each class has its own features, in noise."""
     rng = np.random.default_rng(0)
     patches = rng.integers(0, CLASSES, (frames, *PATCHES), np.uint8)
 
@@ -56,7 +56,7 @@ def candidate_spec(
     candidate: CandidateConfig = BRIEF,
     compute: Compute = CPU,
 ) -> EvaluatorSpec:
-    """Candidates on the cache in a folder, of `windows` + `scored` + `frames` - 1 frames at least."""
+    """Specify candidates on the cache in a folder, of `windows` + `scored` + `frames` - 1 frames at least."""
     every = tuple(tuple(range(i, i + frames)) for i in range(windows + scored))
     return EvaluatorSpec(
         cache_path=folder / "features.h5",

@@ -1,4 +1,4 @@
-"""What one would write first with PyTorch's own layers, of all that this project computes in ways of its own."""
+"""The first forms that one would write, with PyTorch's own layers, of all that dyncell computes in its own ways."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,7 +21,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def deformable(ours: DeformableConv, x: Tensor) -> Tensor:
-    """One `grid_sample` of nine maps above each other."""
+    """Sample nine maps above each other by one `grid_sample`."""
     n, c, h, w = x.shape
     shift = ours.shift(x)
     down, right = shift[:, : 2 * TAPS].view(n, TAPS, 2, h, w).unbind(2)
@@ -34,20 +34,20 @@ def deformable(ours: DeformableConv, x: Tensor) -> Tensor:
 
 
 def predictive(ours: PredictiveFilter, x1: Tensor, x2: Tensor) -> Tensor:
-    """All patches by `unfold`, then a product."""
+    """Unfold all patches, then multiply."""
     patches = F.unfold(x2, 3, padding=1).view(*x2.shape[:2], TAPS, *x2.shape[2:])
     kernels: Tensor = ours.kernel(x1)
     return (patches * kernels.unsqueeze(1)).sum(2)
 
 
 def affine(ours: AffineSampling, x1: Tensor, x2: Tensor) -> Tensor:
-    """`affine_grid` and `grid_sample`."""
+    """Sample by `affine_grid` and `grid_sample`."""
     grid = F.affine_grid(ours.affine(x2.mean((2, 3))).view(-1, 2, 3), list(x1.shape), align_corners=False)
     return F.grid_sample(x1, grid, padding_mode="border", align_corners=False)
 
 
 def concat_conv(ours: ConcatConv, x1: Tensor, x2: Tensor) -> Tensor:
-    """`conv3d` over a stack of two maps, if the kernel is 3x3."""
+    """Convolve a stack of two maps by `conv3d`, if the kernel is 3x3."""
     convolution, norm, relu = ours.conv
     c, kernel = x1.shape[1], convolution.get_parameter("weight")
     if kernel.shape[-1] == 1:
@@ -58,7 +58,7 @@ def concat_conv(ours: ConcatConv, x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def encode(block: CellBlock, x2: Tensor, query: Tensor, frame: Tensor) -> Entry:
-    """Of a slot its input is kept, and encoded again whenever it is read."""
+    """Keep the input of a slot, to encode it again whenever it is read."""
     return {"x2": x2, "frame": frame}
 
 
@@ -70,7 +70,7 @@ def read(attention: Attention, operation: nn.Module, x1: Tensor, memory: Sequenc
 
 
 def memory_attention(ours: MemoryAttention, x1: Tensor, memory: Sequence[Entry], *rest: object) -> Tensor:
-    """Two products, with all weights in between."""
+    """Attend by two products, with all weights in between."""
     query = ours.query(x1)
     keys, values = (torch.cat([entry[name].flatten(2) for entry in memory], 2) for name in ("keys", "values"))
     weights = torch.softmax(query.flatten(2).mT @ keys * (query.shape[1] ** -0.5 if ours.scaled else 1), -1)
@@ -78,7 +78,7 @@ def memory_attention(ours: MemoryAttention, x1: Tensor, memory: Sequence[Entry],
 
 
 def local_correlation(ours: LocalCorrelation, x1: Tensor, memory: Sequence[Entry], *rest: object) -> Tensor:
-    """Windows side by side, then two products."""
+    """Attend to windows side by side, by two products."""
     keys, values = (torch.stack([entry[name] for entry in memory], 1) for name in ("keys", "values"))
     return ours.project(unfold(ours.query(x1), keys, values, ours.window))  # type: ignore[no-any-return]
 
@@ -98,8 +98,8 @@ FORWARD: dict[type, Callable[..., Tensor]] = {
 }
 
 
-def made_plain(module: M) -> M:
-    """The module itself, which computes the same with the same weights from here on, in the plain ways."""
+def make_plain(module: M) -> M:
+    """Change a module to compute the same with the same weights in the plain ways; return it."""
     for part in module.modules():
         if type(part) in FORWARD:
             part.forward = partial(FORWARD[type(part)], part)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from made_up import FEATURES
-from plain import made_plain
+from plain import make_plain
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -43,7 +43,7 @@ def plain_candidate(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple
     head = build_head(genotype, static.channels, spec.classes, seed)
     head.classifier.load_state_dict(static.classifier.state_dict())
     assert isinstance(head, DynamicCell)
-    head = made_plain(head).to(device)
+    head = make_plain(head).to(device)
     optimizer = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
     training = Windows(spec, spec.train_windows)
     for epoch in range(settings.epochs):
@@ -64,7 +64,7 @@ def plain_candidate(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple
 
 @torch.no_grad()
 def plain_counts(head: DynamicCell, spec: EvaluatorSpec) -> Tensor:
-    """How many pixels of the last frames have each label, and are found to have each: (classes, classes)."""
+    """Count the pixels of the last frames that have each label, and are found to have each: (classes, classes)."""
     head.eval()
     device, classes = spec.compute.device, spec.classes
     counts = torch.zeros(classes**2, dtype=torch.int64, device=device)
@@ -77,14 +77,14 @@ def plain_counts(head: DynamicCell, spec: EvaluatorSpec) -> Tensor:
 
 
 def plain_reward(counts: Tensor) -> float:
-    """Geometric mean of mIoU, frequency-weighted mIoU and mean class accuracy."""
+    """Compute the geometric mean of mIoU, frequency-weighted mIoU and mean class accuracy."""
     hits, labelled, found = counts.diag().double(), counts.sum(1).double(), counts.sum(0).double()
     iou, frequency = hits / (labelled + found - hits), labelled / labelled.sum()
     return float((iou.nanmean() * (frequency * iou).nansum() * (hits / labelled).nanmean()) ** (1 / 3))
 
 
 def plain_frames(head: DynamicCell, batch: dict[str, Tensor], device: torch.device) -> Iterator[Tensor]:
-    """Logits of each frame after the first."""
+    """Yield the logits of each frame after the first."""
     clip = [{name: batch[name][:, i].to(device) for name in FEATURES} for i in range(batch["layer2"].shape[1])]
     state = head.init_state(clip[0])
     for features in clip[1:]:

@@ -66,12 +66,12 @@ def main() -> None:
 
 
 def make_nothing() -> Callable[[Any], None]:
-    """Work that does nothing."""
+    """Make work that does nothing."""
     return lambda job: None
 
 
 def overhead(options: argparse.Namespace) -> Iterator[Row]:
-    """Milliseconds of a trivial trial."""
+    """Measure the milliseconds of a trivial trial."""
     from nas.workers.ray_executor import RayExecutor
 
     executors: dict[str, Executor[Any, None]] = {
@@ -80,11 +80,11 @@ def overhead(options: argparse.Namespace) -> Iterator[Row]:
     }
     spans: dict[str, list[float]] = {name: [] for name in executors}
     for executor in executors.values():
-        done(executor, [0])  # from here on its worker is ready
+        run_all(executor, [0])  # from here on its worker is ready
     for _ in range(5):
         for name, executor in executors.items():
             start = time.perf_counter()
-            done(executor, range(100))
+            run_all(executor, range(100))
             spans[name].append(10 * (time.perf_counter() - start))
     for name, executor in executors.items():
         executor.close()
@@ -92,7 +92,7 @@ def overhead(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def candidates(options: argparse.Namespace) -> Iterator[Row]:
-    """Candidates an hour of two ways to use the cores, and megabytes of features."""
+    """Measure candidates an hour of two ways to use the cores, and megabytes of features."""
     from nas.workers.ray_executor import RayExecutor
 
     rng, many = np.random.default_rng(0), options.workers
@@ -102,9 +102,9 @@ def candidates(options: argparse.Namespace) -> Iterator[Row]:
         spec = made_up_spec(Path(folder))
         for workers, threads in ((many, 1), (1, many)):
             with closing(RayExecutor(spec.build, workers=workers, threads=threads)) as executor:
-                done(executor, jobs[:1] * workers)  # what is loaded and compiled on first use
+                run_all(executor, jobs[:1] * workers)  # what is loaded and compiled on first use
                 start = time.perf_counter()
-                results = done(executor, jobs)
+                results = run_all(executor, jobs)
                 pace = 3600 * len(jobs) / (time.perf_counter() - start)
                 yield f"candidates an hour, {workers} workers x {threads} threads", pace, ""
                 assert all(r.value is not None for r in results), [r.error for r in results]
@@ -116,7 +116,7 @@ def candidates(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def memory(path: Path, processes: set[int]) -> Iterator[Row]:
-    """Megabytes that the mapped `path` takes in some processes."""
+    """Measure the megabytes that the mapped `path` takes in some processes."""
     taken = {"Rss": 0, "Pss": 0}
     for process in processes:
         inside = False
@@ -135,13 +135,13 @@ def memory(path: Path, processes: set[int]) -> Iterator[Row]:
 
 
 def made_up_spec(folder: Path) -> EvaluatorSpec:
-    """Candidates that train for one epoch on 64 windows."""
+    """Specify candidates that train for one epoch on 64 windows."""
     build_cache(folder, made_up(96, (180, 240)))
     return candidate_spec(folder)
 
 
 class Sleeper(Worker[Job, Trial]):
-    """A worker without PyTorch."""
+    """Worker without PyTorch."""
 
     def __init__(self, make_work: Callable[[], Callable[[Job], Trial]], threads: int) -> None:
         super().__init__(make_work, threads)
@@ -149,7 +149,7 @@ class Sleeper(Worker[Job, Trial]):
 
 
 def make_sleep() -> Callable[[Job], Trial]:
-    """Work that sleeps; a job without a genotype, which warms the worker up, is done at once."""
+    """Make work that sleeps; a job without a genotype, which warms the worker up, is done at once."""
 
     def sleep(job: Job) -> Trial:
         if job.genotype is not None:
@@ -161,7 +161,7 @@ def make_sleep() -> Callable[[Job], Trial]:
 
 
 def crowd(options: argparse.Namespace) -> Iterator[Row]:
-    """Share of the time in which the workers of a search work."""
+    """Measure the share of the time in which the workers of a search work."""
     from nas.workers.ray_executor import RayExecutor
 
     many = options.crowd
@@ -173,7 +173,7 @@ def crowd(options: argparse.Namespace) -> Iterator[Row]:
         closing(RayExecutor(make_sleep, workers=many)) as executor,
         RunStore.open(Path(folder, "run"), identity={}, config={}) as store,
     ):
-        while len({r.worker for r in done(executor, [Job(fixed_point="warm", seed=0)] * many)}) < many:
+        while len({r.worker for r in run_all(executor, [Job(fixed_point="warm", seed=0)] * many)}) < many:
             pass
         wall, cpu = time.perf_counter(), time.process_time()
         search(strategy, executor, store, config, EarlyStopping())
@@ -182,11 +182,11 @@ def crowd(options: argparse.Namespace) -> Iterator[Row]:
     yield f"{many} workers with trials of 1 s work, % of the time", 100 * worked / (many * wall), "90"
     yield "driver on Ray and the log, CPU ms a trial", 1e3 * cpu / config.trials, ""
     learner = make_strategy(replace(config, strategy="ppo"), SPACE, [])
-    yield "driver on PPO, with a full buffer, CPU ms a trial", learning(learner, config.ppo.buffer), ""
+    yield "driver on PPO, with a full buffer, CPU ms a trial", learning_time(learner, config.ppo.buffer), ""
 
 
-def learning(strategy: Strategy, buffer: int) -> float:
-    """CPU milliseconds of asking and telling once `buffer` trials have been told."""
+def learning_time(strategy: Strategy, buffer: int) -> float:
+    """Measure the CPU milliseconds of asking and telling once `buffer` trials have been told."""
     for number in range(buffer + 20):
         if number == buffer:
             start = time.process_time()
@@ -195,8 +195,8 @@ def learning(strategy: Strategy, buffer: int) -> float:
     return 1e3 * (time.process_time() - start) / 20
 
 
-def done(executor: Executor[Any, Any], jobs: Sequence[Any]) -> list[Result[Any, Any]]:
-    """Results of all jobs, in the order of finishing."""
+def run_all(executor: Executor[Any, Any], jobs: Sequence[Any]) -> list[Result[Any, Any]]:
+    """Run all jobs; return their results in the order of finishing."""
     waiting, results = deque(jobs), list[Result[Any, Any]]()
     while len(results) < len(jobs):
         while waiting and executor.free_slots():

@@ -49,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sitecustomize.py").write_text(WATCH)
-        search = [*(options.search or made_up(folder)), *SMALL, "--cache-dir", str(folder / "cache"), "--run"]
+        search = [*(options.search or make_flags(folder)), *SMALL, "--cache-dir", str(folder / "cache"), "--run"]
         ways = {
             "--help": (["--help"], 1),
             "first step, in process": ([*search, "--executor", "inline"], 6),
@@ -66,8 +66,8 @@ def main() -> None:
     print(tabulate(rows, ["", "CPU s", "wall s", "target s"], tablefmt="github", floatfmt=".2f"))
 
 
-def made_up(folder: Path) -> list[str]:
-    """Flags of a search on made-up clips, with a static network that knows nothing."""
+def make_flags(folder: Path) -> list[str]:
+    """Make flags of a search on made-up clips, with a static network that knows nothing."""
     from cache.datasets.shapes import Shapes
     from cache.static.network import StaticNetwork, save_checkpoint
 
@@ -76,7 +76,7 @@ def made_up(folder: Path) -> list[str]:
 
 
 def to_first_step(folder: Path, words: list[str], name: str) -> tuple[float, float]:
-    """CPU and wall seconds until a search makes its first step or ends; it is then stopped."""
+    """Measure CPU and wall seconds until a search makes its first step or ends; it is then stopped."""
     mark = folder / f"{name}.mark"
     environment = os.environ | {"PYTHONPATH": str(folder), "DYNCELL_FIRST_STEP": str(mark)}
     words = [word for flag in words for word in ((flag, str(folder / name)) if flag == "--run" else (flag,))]
@@ -97,7 +97,7 @@ def to_first_step(folder: Path, words: list[str], name: str) -> tuple[float, flo
 
 
 def seconds(root: psutil.Process) -> Iterator[float]:
-    """CPU seconds of a process, of all that it has started and of those that have ended."""
+    """Read the CPU seconds of a process, of all that it has started and of those that have ended."""
     for process in [root, *root.children(recursive=True)]:
         with suppress(psutil.Error):
             yield sum(process.cpu_times()[:4])

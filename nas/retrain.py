@@ -9,7 +9,7 @@ import tyro
 from tabulate import tabulate
 from tyro.conf import arg
 
-from baselines.fixed_points import FIXED_POINTS, chosen
+from baselines.fixed_points import FIXED_POINTS, select
 from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
 from nas.runs.ranking import ranking
@@ -109,7 +109,7 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
     if len(ranked) < arguments.top_k:
         log.warning("the run %s has %d cells, not %d", arguments.run, len(ranked), arguments.top_k)
     names = search.fixed_points if arguments.fixed_points is None else arguments.fixed_points
-    found = {f"cell{trial.number}": trial.genotype for trial in ranked} | chosen(FIXED_POINTS, names)
+    found = {f"cell{trial.number}": trial.genotype for trial in ranked} | select(FIXED_POINTS, names)
     return {f"{name}-{arguments.label}" if arguments.label else name: genotype for name, genotype in found.items()}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tyro.conf import arg
 
-from baselines.fixed_points import chosen
+from baselines.fixed_points import select
 from nas.runs.failures import FailureGuard
 from nas.runs.progress import Progress, outcome
 from nas.runs.store import RunStore
@@ -67,7 +67,7 @@ def main(arguments: Arguments) -> None:
     compute = resolve(arguments.config.compute)
     space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
     config = resolved(arguments.config, compute, space)
-    fixed_points = chosen(FIXED_POINTS, config.fixed_points)
+    fixed_points = select(FIXED_POINTS, config.fixed_points)
     with RunStore.open(run_directory(arguments), identity=identity(config), config=to_mapping(config)) as store:
         log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)

@@ -59,7 +59,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Value]]] = {
     "attention_propagation": {"keys": 16, "values": 64, "phases": 1},
     "gated_fusion": {"light": False},
 }
-"""name -> parameter -> the value it has where none is given; every other parameter has to be given."""
+"""Values of parameters that need not be given, by name and parameter; every other parameter has to be given."""
 RULES: Final[Mapping[Kind, Rules]] = {"operation": OPERATIONS, "aggregation": AGGREGATIONS}
 
 
@@ -69,14 +69,14 @@ class Choice:
 
     name: str
     parameters: tuple[tuple[str, Value], ...] = ()
-    """Sorted by name, and without those that have their default value, however they are given."""
+    """Parameters sorted by name, without those that have their default value, however they are given."""
 
     def __post_init__(self) -> None:
         defaults = DEFAULTS.get(self.name, {})
-        said = [
+        kept = [
             (key, value) for key, value in self.parameters if key not in defaults or not _same(value, defaults[key])
         ]
-        object.__setattr__(self, "parameters", tuple(sorted(said, key=lambda item: item[0])))
+        object.__setattr__(self, "parameters", tuple(sorted(kept, key=lambda item: item[0])))
 
     def __str__(self) -> str:
         inside = ", ".join(f"{key}={value}" for key, value in self.parameters)
@@ -84,11 +84,12 @@ class Choice:
 
     @property
     def arguments(self) -> dict[str, Value]:
-        return dict(self.parameters)
+        """All parameters with their values, defaults among them."""
+        return {**DEFAULTS.get(self.name, {}), **dict(self.parameters)}
 
     def to_json(self) -> str | dict[str, dict[str, Value]]:
-        """`"skip"`, or `{"separable_conv": {"dilation": 1, "kernel": 3}}`."""
-        return {self.name: self.arguments} if self.parameters else self.name
+        """Write a choice as JSON: `"skip"`, or `{"separable_conv": {"dilation": 1, "kernel": 3}}`."""
+        return {self.name: dict(self.parameters)} if self.parameters else self.name
 
     @classmethod
     def from_json(cls, value: Any) -> Self:  # noqa: ANN401  (whatever a JSON or YAML file holds)
@@ -112,22 +113,22 @@ def check(choice: Choice, kind: Kind) -> None:
     if choice.name not in known:
         raise SpaceError(f"unknown {kind} {brief(choice.name)}; known are {', '.join(known)}")
     rules, defaults = known[choice.name], DEFAULTS.get(choice.name, {})
-    given = choice.arguments
+    given = dict(choice.parameters)
     if not rules.keys() - defaults.keys() <= given.keys() <= rules.keys() or len(given) != len(choice.parameters):
         takes = ", ".join(f"{key} ({defaults[key]})" if key in defaults else key for key in rules) or "no parameters"
         raise SpaceError(f"{kind} {choice.name} takes {takes}, but got {brief(sorted(given)) if given else 'none'}")
     for key, value in given.items():
         allowed = rules[key]
         if type(value) not in (int, bool) or not any(_same(value, other) for other in allowed):
-            raise SpaceError(f"{kind} {choice.name}: {key} must be {_listed(allowed)}, but is {brief(value)}")
+            raise SpaceError(f"{kind} {choice.name}: {key} must be {_list_briefly(allowed)}, but is {brief(value)}")
 
 
 def _same(one: Value, other: Value) -> bool:
-    """Equal and of one type: True is not 1, nor is 1.0."""
+    """Whether two values are equal and of one type: True is not 1, nor is 1.0."""
     return type(one) is type(other) and one == other
 
 
-def _listed(allowed: Collection[Value]) -> str:
+def _list_briefly(allowed: Collection[Value]) -> str:
     values = [str(value) for value in allowed]
     if len(values) > 4:
         values = [*values[:3], "...", values[-1]]

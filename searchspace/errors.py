@@ -2,4 +2,4 @@
 
 
 class SpaceError(ValueError):
-    """A genotype or a space breaks a rule; the message says which, where, and what is allowed."""
+    """Error about a genotype or a space that breaks a rule; the message says which, where, and what is allowed."""

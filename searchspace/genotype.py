@@ -26,16 +26,16 @@ SYMMETRIC: Final = frozenset({"weighted_sum", "concat", "conv3d", "gated_fusion"
 
 @dataclass(frozen=True)
 class Block:
-    """`aggregation(operations[0](inputs[0]), operations[1](inputs[1]))`."""
+    """One node of a cell: `aggregation(operations[0](inputs[0]), operations[1](inputs[1]))`."""
 
     inputs: tuple[str, str]
-    """Names: one of INPUTS, or an earlier block as `block0`, `block1`, ..."""
+    """Names of what the block reads: one of INPUTS, or an earlier block as `block0`, `block1`, ..."""
     operations: tuple[Choice, Choice]
     aggregation: Choice
 
     @property
     def pairs(self) -> tuple[tuple[str, Choice], tuple[str, Choice]]:
-        """(input, operation), twice."""
+        """The two inputs, each with its operation."""
         return (self.inputs[0], self.operations[0]), (self.inputs[1], self.operations[1])
 
     @property
@@ -104,11 +104,11 @@ class Genotype:
         return tuple(name for name in INPUTS if self.uses(name))
 
     def uses(self, name: str) -> bool:
-        """Whether some block reads the input or block `name`."""
+        """Tell whether some block reads the input or block `name`."""
         return any(name in block.inputs for block in self.blocks)
 
     def canonical(self) -> "Genotype":
-        """The same cell in the one order of blocks, and of symmetric pairs, that all its descriptions share.
+        """Return the same cell in the one order of blocks, and of symmetric pairs, that all its descriptions share.
 
         It is the smallest description over all orders in which the blocks can be computed. The order in which loose
         ends are concatenated is not part of a cell: the weights that follow permute with it.
@@ -152,13 +152,13 @@ def _pair(value: dict[str, Any], field: str) -> tuple[Any, Any]:
 
 
 def _rank(block: Block) -> tuple[str, ...]:
-    """What blocks are ordered by."""
+    """Key that blocks are ordered by."""
     (first, one), (second, two) = block.pairs
     return str(block.aggregation), first, str(one), second, str(two)
 
 
-def _renamed(block: Block, names: dict[str, str]) -> Block:
-    """`block` with its references renamed, symmetric pairs sorted, and no slots that it has no use for."""
+def _rename(block: Block, names: dict[str, str]) -> Block:
+    """Rename what `block` reads, sort its pairs if they are symmetric, and drop slots that it has no use for."""
     pairs = [(names.get(name, name), operation) for name, operation in block.pairs]
     if block.aggregation.name in SYMMETRIC:
         pairs.sort(key=lambda pair: (pair[0], str(pair[1])))
@@ -180,7 +180,7 @@ def _smallest_orders(
     for index, block in enumerate(blocks):
         waits = any(name.startswith("block") and name not in names for name in block.inputs)
         if f"block{index}" not in names and not waits:
-            candidate = _renamed(block, names)
+            candidate = _rename(block, names)
             # Of two equal blocks that are read in the same way, either order gives the same cell: one is enough.
             twins = ready.setdefault(_rank(candidate), {})
             twins[_readers(blocks, f"block{index}")] = (f"block{index}", candidate)
@@ -189,7 +189,7 @@ def _smallest_orders(
 
 
 def _readers(blocks: tuple[Block, ...], name: str) -> tuple[tuple[int, int, str], ...]:
-    """Who reads `name`, where (all one in a symmetric aggregation), and through which operation."""
+    """List who reads `name`, where (all one in a symmetric aggregation), and through which operation."""
     return tuple(
         (index, 0 if block.aggregation.name in SYMMETRIC else slot, str(operation))
         for index, block in enumerate(blocks)

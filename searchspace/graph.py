@@ -19,7 +19,7 @@ Entry = tuple[str, int]  # a node in its own layer, or in a later layer the line
 
 
 def to_networkx(genotype: Genotype) -> "nx.MultiDiGraph[str]":
-    """The graph of a cell.
+    """Turn a cell into a graph.
 
     Returns:
         Nodes with `kind` (`input`, `block` or `output`) and `label` (a block's is its aggregation); edges into blocks
@@ -39,7 +39,7 @@ def to_networkx(genotype: Genotype) -> "nx.MultiDiGraph[str]":
 
 @dataclass(frozen=True)
 class Layout:
-    """Where to draw a cell. x counts layers from 0, inputs left and `dec` right; y grows upwards, 1 is a row."""
+    """Places of a drawn cell: x counts layers from 0, inputs left and `dec` right; y grows upwards, 1 is a row."""
 
     positions: Mapping[str, Point]
     """Centre of each node."""
@@ -74,26 +74,26 @@ def _heights(lines: "nx.Graph[Entry]", layers: list[list[Entry]], depth: Mapping
     y = {entry: -float(place) for layer in layers for place, entry in enumerate(layer)}
     for sweep in range(24):
         for layer in layers if sweep % 2 == 0 else layers[::-1]:
-            wanted = {entry: _mean(y[neighbour] for neighbour in lines[entry]) for entry in layer}
+            ideal = {entry: _mean(y[neighbour] for neighbour in lines[entry]) for entry in layer}
             if sweep < 16:  # then the order stays, and the heights settle
-                layer.sort(key=wanted.__getitem__, reverse=True)
-            _place(layer, wanted, y, depth)
+                layer.sort(key=ideal.__getitem__, reverse=True)
+            _place(layer, ideal, y, depth)
     middle = (max(y.values()) + min(y.values())) / 2
     return {entry: height - middle for entry, height in y.items()}
 
 
-def _place(layer: list[Entry], wanted: Mapping[Entry, float], y: dict[Entry, float], depth: Mapping[str, int]) -> None:
-    """Set y of a layer's entries, from the top: as wanted, or lower where the one above needs the room."""
+def _place(layer: list[Entry], ideal: Mapping[Entry, float], y: dict[Entry, float], depth: Mapping[str, int]) -> None:
+    """Set y of a layer's entries, from the top: at the ideal height, or lower where the one above needs the room."""
     heights: list[float] = []
     for above, entry in zip([None, *layer], layer, strict=False):
         room = 0.0 if above is None else (_size(above, depth) + _size(entry, depth)) / 2
-        heights.append(wanted[entry] if above is None else min(wanted[entry], heights[-1] - room))
-    shift = _mean(wanted[entry] - height for entry, height in zip(layer, heights, strict=True))
+        heights.append(ideal[entry] if above is None else min(ideal[entry], heights[-1] - room))
+    shift = _mean(ideal[entry] - height for entry, height in zip(layer, heights, strict=True))
     y.update((entry, height + shift) for entry, height in zip(layer, heights, strict=True))
 
 
 def _size(entry: Entry, depth: Mapping[str, int]) -> float:
-    """Rows that an entry takes: a node one, a passing line less."""
+    """Count the rows that an entry takes: a node one, a passing line less."""
     return 1.0 if depth[entry[0]] == entry[1] else 0.5
 
 

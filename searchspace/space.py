@@ -66,7 +66,7 @@ class Space:
         """Load a space that ships with dyncell by its name, or any other by the path of its YAML file.
 
         Args:
-            name_or_path: `video`, `paper`, or a path that ends in `.yaml` or `.yml`.
+            name_or_path: `video`, `paper`, `printed`, or a path that ends in `.yaml` or `.yml`.
             blocks: blocks of a cell; by default what the file says.
 
         Raises:
@@ -84,7 +84,7 @@ class Space:
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """In the order of tokens: two inputs, two operations and the aggregation of block 0, then of block 1, ..."""
+        """Decisions in the order of tokens: inputs, operations and the aggregation of block 0, then of block 1, ..."""
         decisions: list[Decision] = []
         for block in range(self.blocks):
             decisions += 2 * [Decision("input", block, len(self.inputs) + block)]
@@ -103,13 +103,13 @@ class Space:
         return max((int(choice.arguments.get("slots", 1)) for choice in self.aggregations), default=1)
 
     def vocabulary(self, kind: DecisionKind) -> list[str]:
-        """What the tokens of a kind mean: the label of each token, of inputs as the last block sees them."""
+        """Labels of a kind's tokens, in their order; those of inputs as the last block sees them."""
         if kind == "input":
             return self._readable(self.blocks - 1)
         return [str(choice) for choice in (self.operations if kind == "operation" else self.aggregations)]
 
     def tokens(self, genotype: Genotype) -> tuple[int, ...]:
-        """The tokens of a genotype. Raises SpaceError if it is not in this space."""
+        """Write a genotype as tokens. Raises SpaceError if it is not in this space."""
         if len(genotype.blocks) != self.blocks:
             raise SpaceError(
                 f"space {self.name} has cells of {self.blocks} blocks, but this has {len(genotype.blocks)}"
@@ -122,7 +122,7 @@ class Space:
         return tuple(tokens)
 
     def genotype(self, tokens: tuple[int, ...]) -> Genotype:
-        """The genotype that `tokens` describe. Raises ValueError if there are too many, too few or one is too large."""
+        """Read a genotype from tokens. Raises ValueError if there are too many, too few or one is too large."""
         limits = [decision.choices for decision in self.decisions]
         if len(tokens) != len(limits) or any(not 0 <= t < limit for t, limit in zip(tokens, limits, strict=True)):
             raise ValueError(f"tokens must be {len(limits)} numbers below {limits}, but are {tokens}")
@@ -139,18 +139,18 @@ class Space:
         return self.genotype(tuple(int(rng.integers(decision.choices)) for decision in self.decisions))
 
     def _readable(self, block: int) -> list[str]:
-        """Names that `block` may read, in the order of its tokens."""
+        """List the names that `block` may read, in the order of its tokens."""
         return [*self.inputs, *(f"block{earlier}" for earlier in range(block))]
 
-    def _position(self, wanted: object, among: Sequence[object], block: int) -> int:
-        if wanted not in among:
+    def _position(self, choice: object, among: Sequence[object], block: int) -> int:
+        if choice not in among:
             allowed = ", ".join(map(str, among))
-            raise SpaceError(f"block {block}: {wanted} is not in space {self.name}, which has {allowed}")
-        return among.index(wanted)
+            raise SpaceError(f"block {block}: {choice} is not in space {self.name}, which has {allowed}")
+        return among.index(choice)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The fields of a space from its YAML file. Raises SpaceError."""
+    """Read the fields of a space from its YAML file. Raises SpaceError."""
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_bombs(text)

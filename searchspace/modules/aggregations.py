@@ -17,7 +17,7 @@ from searchspace.modules.pixels import bilinear, weighted_pixels
 
 
 class WeightedSum(nn.Module):
-    """`a * x1 + b * x2` with one a and one b a channel, all 1 at the start; no norm."""
+    """Weighted sum `a * x1 + b * x2`, with an a and a b for each channel, all 1 at the start; no norm."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ConcatConv(nn.Module):
 
 
 class PredictiveFilter(nn.Module):
-    """`x2` filtered at each pixel by a 3x3 kernel that a 1x1 convolution of `x1` predicts there; zeros outside.
+    """Filter for `x2`: at each pixel a 3x3 kernel that a 1x1 convolution of `x1` predicts there; zeros outside.
 
     All channels share the kernel (spatially variant filters, as in Li et al. 2018, "Low-Latency Video Semantic
     Segmentation"). At the start it is the identity of `x2`.
@@ -70,9 +70,9 @@ class PredictiveFilter(nn.Module):
 
 
 class AffineSampling(nn.Module):
-    """`x1` read on an affine grid that the mean of `x2` predicts, one for each image; `x2` goes nowhere else.
+    """Sampling of `x1` on an affine grid that the mean of `x2` predicts, one for each image; `x2` goes nowhere else.
 
-    Bilinear; points outside read the nearest border pixel. At the start it is the identity of `x1`. Spatial
+    It is bilinear; points outside read the nearest border pixel. At the start it is the identity of `x1`. Spatial
     transformers, Jaderberg et al. 2015 (arXiv:1506.02025), eq. 1, with pixel centres as `align_corners=False` has them.
     """
 
@@ -94,7 +94,7 @@ class AffineSampling(nn.Module):
 
 
 class AttentionGate(nn.Module):
-    """`x1 * sigmoid(x2)`: dense attention, without parameters."""
+    """Dense attention `x1 * sigmoid(x2)`, without parameters."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class GatedFusion(nn.Module):
     published code. Ours: no dropout.
     """
 
-    def __init__(self, channels: int, light: bool = False) -> None:
+    def __init__(self, channels: int, light: bool) -> None:
         super().__init__()
         self.light = light
         if light:
@@ -138,12 +138,12 @@ class GatedFusion(nn.Module):
 
 
 def concat(channels: int) -> nn.Module:
-    """Concatenation and 1x1 convolution, normalised after it like the operations (the ancestor does it before)."""
+    """Build concatenation and 1x1 convolution, normalised after it like the operations (the ancestor: before)."""
     return ConcatConv(channels, kernel=1)
 
 
 def conv3d(channels: int) -> nn.Module:
-    """2x3x3 convolution of the stacked inputs."""
+    """Build a 2x3x3 convolution of the stacked inputs."""
     return ConcatConv(channels, kernel=3)
 
 

@@ -21,7 +21,7 @@ from searchspace.modules.layers import BatchNorm, ConvNormReLU, resize
 from searchspace.modules.local_correlation import local_correlation
 
 Entry = Mapping[str, Tensor]
-"""What an attention keeps of one slot, by name."""
+"""Tensors that an attention keeps of one slot, by name."""
 
 
 class Attention(nn.Module, ABC):
@@ -63,7 +63,7 @@ class Attention(nn.Module, ABC):
 def product_attention(
     query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], scaled: bool, present: Tensor | None = None
 ) -> Tensor:
-    """Softmax of the products of queries and keys, jointly over all positions of all slots, times the values.
+    """Attend: softmax of queries times keys, jointly over all positions of all slots, times the values.
 
     Args:
         query: (N, d, h, w).
@@ -91,20 +91,18 @@ def product_attention(
 
 
 def _rows(x: Tensor, width: int) -> Tensor:
-    """(N, d, h, w) as (N, h * w, width), zeros where d is smaller."""
+    """Reshape (N, d, h, w) to (N, h * w, width), with zeros where d is smaller."""
     return F.pad(x.flatten(2).transpose(1, 2), (0, width - x.shape[1]))
 
 
 class MemoryAttention(Attention):
-    """TMANet: `x1` attends to every position of every slot; the read, for `concat` or `conv3d` to fuse.
+    """TMANet's attention of `x1` to every position of every slot, for `concat` or `conv3d` to fuse.
 
     Keys are ReLU outputs and the products are not divided by sqrt(keys), as in the published code; there the encoders
     of keys and values are one for each slot, here all slots share theirs, so that a frame is encoded once.
     """
 
-    def __init__(
-        self, channels: int, slots: int, keys: int = 16, values: int = 64, stride: int = 1, scaled: bool = False
-    ) -> None:
+    def __init__(self, channels: int, slots: int, keys: int, values: int, stride: int, scaled: bool) -> None:
         super().__init__(slots)
         self.stride, self.scaled = stride, scaled
         self.query, self.key, self.value = (_encoder(channels, width) for width in (keys, keys, values))
@@ -121,7 +119,7 @@ class MemoryAttention(Attention):
 
 
 class LocalCorrelation(Attention):
-    """LMANet: each position of `x1` attends to a window around the same position in every slot.
+    """LMANet's attention of each position of `x1` to a window around the same position in every slot.
 
     Encoders are linear 3x3 convolutions; the query's starts as a copy of the keys'. By default the softmax is joint
     over slots and window, and positions outside the map take part with logit 0 and value 0, as in the published code.
@@ -132,10 +130,10 @@ class LocalCorrelation(Attention):
         channels: int,
         slots: int,
         window: int,
-        keys: int = 16,
-        values: int = 64,
-        masked: bool = False,
-        joint: bool = True,
+        keys: int,
+        values: int,
+        masked: bool,
+        joint: bool,
     ) -> None:
         super().__init__(slots)
         self.window, self.masked, self.joint = window, masked, joint
@@ -154,7 +152,7 @@ class LocalCorrelation(Attention):
 
 
 class AttentionPropagation(Attention):
-    """TDNet: what is known is handed on from the oldest slot to the newest, and from there to `x1`.
+    """TDNet's propagation of what is known, from the oldest slot to the newest, and from there to `x1`.
 
     With slots 1 ... S and C their queries, keys, values: u_1 = 0, u_i+1 = phi_i(attention(q_i+1, k_i, u_i + v_i)), and
     the result is norm(u_S+1 + v) where q_S+1 and v are those of `x1`. Slots are subsampled by `stride` before they are
@@ -165,9 +163,7 @@ class AttentionPropagation(Attention):
     dropout; phi without bias, so that slots of zeros are exactly as good as none.
     """
 
-    def __init__(
-        self, channels: int, slots: int, stride: int, phases: int = 1, keys: int = 16, values: int = 64
-    ) -> None:
+    def __init__(self, channels: int, slots: int, stride: int, phases: int, keys: int, values: int) -> None:
         super().__init__(slots)
         self.stride, self.phases = stride, phases
         self.select = PhasedConv(channels, phases) if phases > 1 else None
@@ -209,7 +205,7 @@ class PhasedConv(nn.Module):
         self.bias = nn.Parameter(torch.stack([conv.bias.detach() for conv in convolutions if conv.bias is not None]))
 
     def forward(self, x: Tensor, frame: Tensor) -> Tensor:
-        """(N, C, h, w) of the frame in place `frame`, int64 (1,), of its clip, to the same shape."""
+        """Map (N, C, h, w) of the frame in place `frame`, int64 (1,), of its clip to the same shape."""
         phase = frame % self.phases
         n, _, height, width = x.shape
         group = x.reshape(n, self.phases, -1, height, width).index_select(1, phase).squeeze(1)
@@ -218,17 +214,17 @@ class PhasedConv(nn.Module):
 
 
 def _encoder(channels: int, width: int) -> nn.Sequential:
-    """TMANet's: 1x1 and 3x3 convolution, each with batch norm and ReLU."""
+    """Build TMANet's encoder: 1x1 and 3x3 convolution, each with batch norm and ReLU."""
     return nn.Sequential(ConvNormReLU(channels, width), ConvNormReLU(width, width, 3))
 
 
 def _deep_linear(channels: int, width: int) -> nn.Sequential:
-    """TDNet's, of queries and keys: 1x1 convolution, batch norm, leaky ReLU, 1x1 convolution."""
+    """Build TDNet's encoder of queries and keys: 1x1 convolution, batch norm, leaky ReLU, 1x1 convolution."""
     return nn.Sequential(
         nn.Conv2d(channels, width, 1), BatchNorm(width), nn.LeakyReLU(inplace=True), nn.Conv2d(width, width, 1)
     )
 
 
 def _projection(values: int, channels: int) -> nn.Module:
-    """Back to the cell's channels where the values have others."""
+    """Build the way back to the cell's channels, where the values have others."""
     return nn.Identity() if values == channels else nn.Conv2d(values, channels, 1)

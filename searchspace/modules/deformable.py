@@ -14,7 +14,7 @@ TAPS = 9
 
 
 class DeformableConv(nn.Module):
-    """(N, C, h, w) to the same shape: modulated deformable convolution, batch norm, ReLU.
+    """Modulated deformable convolution, batch norm, ReLU: (N, C, h, w) to the same shape.
 
     It starts as the paper's does: all offsets 0, all masks 1/2 (the norm that follows undoes the factor).
     """
@@ -30,11 +30,11 @@ class DeformableConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shift = self.shift(x).permute(0, 2, 3, 1)
         offset, mask = shift[..., : 2 * TAPS].unflatten(-1, (TAPS, 2)), shift[..., 2 * TAPS :].sigmoid()
-        return self.conv(deformed_taps(x, offset, mask))  # type: ignore[no-any-return]
+        return self.conv(deformable_taps(x, offset, mask))  # type: ignore[no-any-return]
 
 
-def deformed_taps(x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
-    """What the nine taps of a 3x3 kernel see, side by side in the channels.
+def deformable_taps(x: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
+    """Sample what the nine taps of a 3x3 kernel see, side by side in the channels.
 
     Args:
         x: (N, C, h, w).

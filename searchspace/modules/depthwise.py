@@ -63,7 +63,7 @@ def _convolve(x: Tensor, weight: Tensor, d: int) -> Tensor:
 
 
 def _fold(x: Tensor, d: int) -> Tensor:
-    """The d * d interleaved sub-grids of (N, C, h, w), zero-padded to one size: (N * d * d, C, ., .), channels-last."""
+    """Split (N, C, h, w) into d * d interleaved sub-grids of one size, zero-padded: (N * d * d, C, ., .)."""
     n, c, height, width = x.shape
     rows, columns = -(-height // d), -(-width // d)
     x = F.pad(x, (0, columns * d - width, 0, rows * d - height)).permute(0, 2, 3, 1)
@@ -72,7 +72,7 @@ def _fold(x: Tensor, d: int) -> Tensor:
 
 
 def _unfold(grids: Tensor, d: int, shape: torch.Size) -> Tensor:
-    """The inverse of `_fold`, for a map of `shape`."""
+    """Invert `_fold`, for a map of `shape`."""
     n, c, height, width = shape
     rows, columns = grids.shape[-2:]
     x = grids.permute(0, 2, 3, 1).reshape(n, d, d, rows, columns, c).permute(0, 3, 1, 4, 2, 5)

@@ -34,7 +34,7 @@ class ConvNormReLU(nn.Sequential):
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, to a given (height, width) and never by a factor: strides round up, so factors are not whole."""
+    """Resize bilinearly to (height, width), never by a factor: strides round up, so factors are not whole."""
     if x.shape[-2:] == size:
         return x
     if x.stride()[-2:] == (0, 0):  # one value a channel, as of global pooling, remains one

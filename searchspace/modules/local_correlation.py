@@ -1,7 +1,7 @@
 """Local correlation: attention of each position over a window around the same position of every slot of a memory.
 
 All queries of a tile of the map read one region of keys and values, so that their logits are one matrix product, from
-which a mask takes what is outside windows. Tiles are worked on in blocks that fit in a cache, and the backward pass
+which a mask takes what is outside windows. Tiles are worked on in stacks that fit in a cache, and the backward pass
 computes weights again: beside inputs and results nothing is kept, and nothing has the size of window^2 x channels.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from searchspace.modules.tiling import Block, blocks
+from searchspace.modules.tiling import TileStack, tile_stacks
 
 
 def local_correlation(
@@ -25,7 +25,7 @@ def local_correlation(
     joint: bool = True,
     present: Tensor | None = None,
 ) -> Tensor:
-    """Softmax of the products of a query and the keys of its windows, times the values there.
+    """Attend within windows: softmax of a query times the keys of its windows, times the values there.
 
     Products, softmax and sums are in float32 at least, under autocast as well. The second derivative is not defined.
 
@@ -50,7 +50,7 @@ def local_correlation(
         if present is not None:
             reads = [torch.where(there, read, 0) for there, read in zip(present.unbind(), reads, strict=True)]
         return torch.stack(reads).sum(0)
-    read = _exported if torch.compiler.is_exporting() else _read
+    read = _read_exportable if torch.compiler.is_exporting() else _read
     query, keys, values = query.permute(0, 2, 3, 1), keys.permute(0, 3, 4, 1, 2), values.permute(0, 3, 4, 1, 2)
     out: Tensor = read(query, keys, values, present, window, masked)
     return out.permute(0, 3, 1, 2)
@@ -58,35 +58,35 @@ def local_correlation(
 
 def _weights(
     query: Tensor, keys: Tensor, present: Tensor | None, window: int, masked: bool, pairs: float | None = None
-) -> Iterator[tuple[Block, Tensor, Tensor, Tensor]]:
-    """Cut maps into blocks: each with its queries, its regions of keys, and the weights (n, tiles, queries, keys).
+) -> Iterator[tuple[TileStack, Tensor, Tensor, Tensor]]:
+    """Cut maps into stacks of tiles: each with queries, regions of keys, and weights (n, tiles, queries, keys).
 
-    By default a block has 1 MB of logits, for the cache of a core, or 16 MB, for that of a GPU.
+    By default a stack has 1 MB of logits, for the cache of a core, or 16 MB, for that of a GPU.
     """
     pairs = pairs or (2**18 if query.is_cpu else 2**22)
     n, height, width, slots, _ = keys.shape
-    cut = list(blocks(n, height, width, slots, window // 2, pairs))
-    out = cut[0].far(keys.device).unsqueeze(2).expand(-1, -1, slots)  # the same of all blocks
+    cut = list(tile_stacks(n, height, width, slots, window // 2, pairs))
+    out = cut[0].far(keys.device).unsqueeze(2).expand(-1, -1, slots)  # the same for all stacks
     if present is not None:
         out = out | ~present
     mask = torch.zeros(out.shape, device=keys.device).masked_fill(out, -inf).flatten(1)
     inside = torch.zeros((), device=keys.device).expand(n, height, width, slots, 1)
-    for block in cut:
-        q, k = block.queries(query), block.regions(keys)
+    for stack in cut:
+        q, k = stack.queries(query), stack.regions(keys)
         logits = q @ k.mT
         logits += mask
         if masked:  # not with infinity, as tiles may have queries that see nothing of the map
-            logits += block.regions(inside, outside=torch.finfo(torch.float32).min).mT
-        yield block, q, k, logits.softmax(-1)
+            logits += stack.regions(inside, outside=torch.finfo(torch.float32).min).mT
+        yield stack, q, k, logits.softmax(-1)
 
 
 @torch.library.custom_op("dyncell::local_correlation", mutates_args=())
 def _read(query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool) -> Tensor:
-    """(N, h, w, c) of a query (N, h, w, d), keys (N, h, w, T, d) and values (N, h, w, T, c)."""
+    """Read (N, h, w, c) by a query (N, h, w, d) of keys (N, h, w, T, d) and values (N, h, w, T, c)."""
     read = values.new_zeros(*query.shape[:3], values.shape[-1])
     with torch.autocast(query.device.type, enabled=False):
-        for block, _, _, weights in _weights(query, keys, present, window, masked):
-            block.add_queries(read, weights @ block.regions(values))
+        for stack, _, _, weights in _weights(query, keys, present, window, masked):
+            stack.add_queries(read, weights @ stack.regions(values))
     return read
 
 
@@ -94,25 +94,27 @@ def _read(query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, w
 def _read_backward(
     grad: Tensor, query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the query, the keys and the values."""
-    wide = torch.promote_types(query.dtype, torch.float32)  # sums over many blocks
+    """Compute the gradients of the query, the keys and the values."""
+    wide = torch.promote_types(query.dtype, torch.float32)  # sums over many stacks
     of_query, of_keys, of_values = (torch.zeros(x.shape, dtype=wide, device=x.device) for x in (query, keys, values))
     with torch.autocast(query.device.type, enabled=False):
-        for block, q, k, weights in _weights(query, keys, present, window, masked):
-            g = block.queries(grad)
-            block.add_regions(of_values, weights.mT @ g)
-            of_weights = g @ block.regions(values).mT
+        for stack, q, k, weights in _weights(query, keys, present, window, masked):
+            g = stack.queries(grad)
+            stack.add_regions(of_values, weights.mT @ g)
+            of_weights = g @ stack.regions(values).mT
             of_logits = weights * (of_weights - (weights * of_weights).sum(-1, keepdim=True))
-            block.add_queries(of_query, of_logits @ k)
-            block.add_regions(of_keys, of_logits.mT @ q)
+            stack.add_queries(of_query, of_logits @ k)
+            stack.add_regions(of_keys, of_logits.mT @ q)
     return of_query.to(query.dtype), of_keys.to(keys.dtype), of_values.to(values.dtype)
 
 
-def _exported(query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool) -> Tensor:
-    """`_read` in operations that exporters know, and few of them."""
+def _read_exportable(
+    query: Tensor, keys: Tensor, values: Tensor, present: Tensor | None, window: int, masked: bool
+) -> Tensor:
+    """Do as `_read` in operations that exporters know, and few of them."""
     strips = [
-        (weights @ block.regions(values)).view(len(query), -1, block.columns, values.shape[-1])
-        for block, _, _, weights in _weights(query, keys, present, window, masked, inf)
+        (weights @ stack.regions(values)).view(len(query), -1, stack.columns, values.shape[-1])
+        for stack, _, _, weights in _weights(query, keys, present, window, masked, inf)
     ]
     return torch.cat(strips, 2)[:, : query.shape[1], : query.shape[2]]
 
@@ -136,12 +138,12 @@ Shape = Sequence[int]
 
 @register_flop_formula(torch.ops.dyncell.local_correlation)
 def _flops(query: Shape, keys: Shape, values: Shape, present: object, window: int, *_: object, **__: object) -> int:
-    """Those of pairs within windows, 2 for a multiply-add; what tiles compute beside is not counted."""
+    """Count the operations of pairs within windows, 2 for a multiply-add, without what tiles compute beside."""
     return 2 * prod(keys[:4]) * window**2 * (keys[4] + values[4])
 
 
 @register_flop_formula(torch.ops.dyncell.local_correlation_backward)
 def _flops_backward(grad: Shape, query: Shape, keys: Shape, values: Shape, *rest: Any, **_: object) -> int:  # noqa: ANN401
-    """As `_flops`: the logits again, and two gradients of each product."""
+    """Count as `_flops` does: the logits again, and two gradients of each product."""
     window: int = rest[1]
     return 2 * prod(keys[:4]) * window**2 * (3 * keys[4] + 2 * values[4])

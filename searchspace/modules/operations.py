@@ -14,7 +14,7 @@ from searchspace.modules.layers import ConvNormReLU
 
 
 class SeparableConv(nn.Sequential):
-    """Depthwise convolution, nothing, 1x1 convolution, batch norm, ReLU."""
+    """Depthwise convolution and 1x1 convolution with nothing between, batch norm, ReLU."""
 
     def __init__(self, channels: int, kernel: int, dilation: int) -> None:
         super().__init__(DepthwiseConv(channels, kernel, dilation), ConvNormReLU(channels, channels))
@@ -36,7 +36,7 @@ class GlobalPool(nn.Module):
 
 
 def skip(channels: int) -> nn.Module:
-    """The input itself, whatever its `channels`."""
+    """Build the identity, whatever its `channels`."""
     return nn.Identity()
 
 

@@ -39,7 +39,7 @@ def weighted_pixels(x: Tensor, index: Tensor, weight: Tensor) -> Tensor:
 
 
 def bilinear(y: Tensor, x: Tensor, size: tuple[int, int], scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-    """Index and weight, both (..., 4), of the pixels around the points (`y`, `x`) of a map of `size` (height, width).
+    """Find the pixels around points (`y`, `x`) of a map of `size` (height, width): index and weight, both (..., 4).
 
     Coordinates count pixels, (0, 0) is the centre of the first one. Pixels outside the map have weight 0. Weights are
     multiplied by `scale` (...).
@@ -53,7 +53,7 @@ def bilinear(y: Tensor, x: Tensor, size: tuple[int, int], scale: Tensor | float 
 
 
 def _neighbours(position: Tensor, length: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The whole positions, int32, below and above each one, with their linear weights; outside clamped, of weight 0."""
+    """Find the whole positions, int32, below and above each one, with linear weights; outside clamped, of weight 0."""
     low = position.detach().floor()
     share = position - low
     weights = (1 - share) * ((low >= 0) & (low < length)), share * ((low >= -1) & (low < length - 1))
@@ -62,7 +62,7 @@ def _neighbours(position: Tensor, length: int) -> tuple[tuple[Tensor, Tensor], t
 
 
 class _GradientOfTable(torch.autograd.Function):
-    """Passes `sums[b] = sum_k weight[b, k] * table[index[b, k]]` on and gives `table` the gradient of that.
+    """Identity of `sums[b] = sum_k weight[b, k] * table[index[b, k]]` that gives `table` the gradient of that.
 
     `embedding_bag` would do so itself, but slowly on CPUs. The gradient is a weighted sum of rows too, of the incoming
     gradient, so the same kernel computes it once the indices are sorted; and in the same order every time.

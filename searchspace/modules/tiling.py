@@ -12,12 +12,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 TILE = (4, 8)
-"""Rows and columns of a tile, at most: larger tiles have more pairs outside windows, smaller ones more copies."""
+"""Rows and columns that a tile has at most: larger tiles have more pairs outside windows, smaller ones more copies."""
 
 
 @dataclass(frozen=True)
-class Block:
-    """`tiles` tiles, one below the other from (`top`, `left`) on, of some of the images."""
+class TileStack:
+    """Stack of `tiles` tiles, one below the other from (`top`, `left`) on, of some of the images."""
 
     rows: int
     columns: int
@@ -28,12 +28,12 @@ class Block:
     left: int
 
     def queries(self, x: Tensor) -> Tensor:
-        """(N, h, w, C) to (n, tiles, rows * columns, C), in float32 at least, zeros outside the map."""
+        """Cut (N, h, w, C) into (n, tiles, rows * columns, C), in float32 at least, zeros outside the map."""
         part = self._crop(x, 0, 0.0)
         return part.view(len(part), self.tiles, -1, x.shape[-1])
 
     def regions(self, x: Tensor, outside: float = 0.0) -> Tensor:
-        """(N, h, w, T, C) to (n, tiles, positions * T, C), in float32 at least, `outside` outside the map.
+        """Cut (N, h, w, T, C) into (n, tiles, positions * T, C), in float32 at least, `outside` outside the map.
 
         Where regions overlap they share memory.
         """
@@ -53,7 +53,7 @@ class Block:
         self._add(x, part, self.reach)
 
     def far(self, device: torch.device) -> Tensor:
-        """Which positions of its region are outside a query's window: bool (rows * columns, positions)."""
+        """Mark the positions of its region outside a query's window: bool (rows * columns, positions)."""
         y, x = (
             torch.arange(-self.reach, side + self.reach, device=device) - torch.arange(side, device=device).unsqueeze(1)
             for side in (self.rows, self.columns)
@@ -65,7 +65,7 @@ class Block:
         return self.tiles * self.rows + 2 * margin, self.columns + 2 * margin
 
     def _overlapping(self, part: Tensor) -> Tensor:
-        """(n, ., columns of a region, T, C) as a view (n, tiles, rows of a region, columns of a region, T, C)."""
+        """View (n, ., columns of a region, T, C) as (n, tiles, rows of a region, columns of a region, T, C)."""
         return part.unfold(1, self.rows + 2 * self.reach, self.rows).movedim(-1, 2)
 
     def _crop(self, x: Tensor, margin: int, outside: float) -> Tensor:
@@ -78,22 +78,22 @@ class Block:
         x[self.images, y, x_] += part[:, above : part.shape[1] - below, left : part.shape[2] - right]
 
     def _on_map(self, x: Tensor, margin: int) -> tuple[slice, slice, tuple[int, int, int, int]]:
-        """Rows and columns of a map in the block and a margin around it, and how far that leaves it on each side."""
+        """Find rows and columns of a map in the stack and a margin around it, and how far that leaves the map."""
         (height, width), top, left = self._size(margin), self.top - margin, self.left - margin
         y, x_ = slice(max(0, top), min(top + height, x.shape[1])), slice(max(0, left), min(left + width, x.shape[2]))
         return y, x_, (x_.start - left, left + width - x_.stop, y.start - top, top + height - y.stop)
 
 
-def blocks(images: int, height: int, width: int, slots: int, reach: int, pairs: float) -> Iterator[Block]:
-    """Cut maps into blocks; every position is in one of them.
+def tile_stacks(images: int, height: int, width: int, slots: int, reach: int, pairs: float) -> Iterator[TileStack]:
+    """Cut maps into stacks of tiles; every position is in one of them.
 
     Args:
         images: N.
-        height: of the maps.
-        width: of the maps.
+        height: rows of the maps.
+        width: columns of the maps.
         slots: T.
         reach: half the window.
-        pairs: of a query and a key, which a block may have unless a single tile has more. With infinitely many, blocks
+        pairs: of a query and a key, which a stack may have unless a single tile has more. With infinitely many, stacks
             are strips from top to bottom, of all images.
     """
     rows, columns = _even(height, TILE[0]), _even(width, TILE[1])
@@ -103,9 +103,9 @@ def blocks(images: int, height: int, width: int, slots: int, reach: int, pairs: 
     for first in range(0, images, together):
         for left in range(0, width, columns):
             for top in range(0, height, tiles * rows):
-                yield Block(rows, columns, reach, tiles, slice(first, first + together), top, left)
+                yield TileStack(rows, columns, reach, tiles, slice(first, first + together), top, left)
 
 
 def _even(size: int, most: int) -> int:
-    """The longest of as few and as equal parts as there can be, none longer than `most`."""
+    """Find the longest of as few and as equal parts as there can be, none longer than `most`."""
     return -(-size // -(-size // most))

@@ -1,4 +1,4 @@
-"""What drills share: their helpers can be imported, and each says in one line what it did."""
+"""Fixtures of all drills: their helpers can be imported, and each says in one line what it did."""
 
 import sys
 import tempfile
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def tell(capsys):
-    """Print a line past pytest's capture, of a drill that found nothing: one that finds something fails."""
+    """Print a line about a drill that found nothing, past pytest's capture; one that finds something fails."""
 
     def line(drill, cases, more=""):
         with capsys.disabled():
@@ -22,7 +22,7 @@ def tell(capsys):
 
 @pytest.fixture
 def folder():
-    """An empty folder, in memory where there is such a place: drills write tens of thousands of files."""
+    """Make an empty folder, in memory where there is such a place: drills write tens of thousands of files."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as path:
         yield Path(path)

@@ -28,12 +28,12 @@ from nas.settings.config import SearchConfig
 
 @dataclass(frozen=True)
 class Candidates:
-    """Stands for `EvaluatorSpec`."""
+    """Made-up candidates, in the place of `EvaluatorSpec`."""
 
     pause: float = 0.0
-    """Seconds; the wait is random, between 0 and twice of it."""
+    """Mean wait in seconds; it is random, between 0 and twice of it."""
     faults: dict[str, str] = field(default_factory=dict)
-    """What happens to the trials of some numbers."""
+    """Faults of trials, by number."""
 
     def build(self):
         return self.evaluate

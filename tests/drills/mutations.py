@@ -21,7 +21,7 @@ DEEP = b"[" * 100
 LAUGHS = ("a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}x]\n" for n in range(1, 9))).encode()
 
 
-def fuzzed(count, make, run):
+def fuzz(count, make, run):
     """Call `run` on `count` values of `make`, which takes a `Random`; returns how many, and what they took."""
     seconds, memory = [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -49,8 +49,8 @@ def fuzzed(count, make, run):
     return len(seconds), f"slowest {1e3 * max(seconds):.0f} ms, memory +{grown:.0f} MB"
 
 
-def spoiled(content, random):
-    """`content`, bytes, after one to four changes."""
+def spoil(content, random):
+    """Make one to four changes to `content`, bytes."""
     data = bytearray(content)
     for _ in range(random.randint(1, 4)):
         at = random.randrange(len(data) + 1)
@@ -68,11 +68,11 @@ def spoiled(content, random):
     return bytes(data)
 
 
-def altered(tree, random):
-    """`tree`, of JSON's kinds, after one to three changes."""
+def alter(tree, random):
+    """Make one to three changes to a copy of `tree`, of JSON's kinds."""
     top = {"": copy.deepcopy(tree)}
     for _ in range(random.randint(1, 3)):
-        held = list(_held(top))
+        held = list(_places(top))
         holder, key = random.choice(held)
         other, other_key = random.choice(held)
         strange = random.choice(STRANGE)
@@ -91,22 +91,22 @@ def altered(tree, random):
     return top[""]
 
 
-def _held(tree):
-    """(holder, key) of every value in a tree."""
+def _places(tree):
+    """Yield (holder, key) of every value in a tree."""
     for key, value in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
         yield tree, key
         if isinstance(value, dict | list):
-            yield from _held(value)
+            yield from _places(value)
 
 
-def text(random, trees, *raw):
-    """A text of an altered tree, in JSON, which is YAML, too; of a tree, or one of `raw`, with spoiled bytes; noise."""
+def make_text(random, trees, *raw):
+    """Make a text: an altered tree in JSON, which is YAML, too; a tree or one of `raw` with spoiled bytes; noise."""
     match random.randrange(5):
         case 0 | 1:
-            return json.dumps(altered(random.choice(trees), random)).encode()
+            return json.dumps(alter(random.choice(trees), random)).encode()
         case 2:
-            return spoiled(json.dumps(random.choice(trees)).encode(), random)
+            return spoil(json.dumps(random.choice(trees)).encode(), random)
         case 3 if raw:
-            return spoiled(random.choice(raw), random)
+            return spoil(random.choice(raw), random)
         case _:
             return random.randbytes(random.randint(0, 60))

@@ -23,15 +23,15 @@ def start(words, **environment):
     )
 
 
-def searching(run, *flags, trials=40, **candidates):
+def start_search(run, *flags, trials=40, **candidates):
     """Start a search with made-up candidates; see driver.py."""
     common = ["--dataset", "shapes", "--device", "cpu", "--threads", 1, "--blocks", 3, "--fixed-points"]
     words = [DRIVER, *common, "--trials", trials, "--run", run, *flags]
     return start(words, CANDIDATES=json.dumps(candidates))
 
 
-def ends_well(process):
-    """Wait for a process that nobody shoots at; return what it said."""
+def wait_for_success(process):
+    """Wait for a process that nobody shoots at; return what it said. Raises AssertionError if it failed."""
     _, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
     return said
@@ -52,8 +52,8 @@ def shoot(process, word, seconds, sent=signal.SIGKILL):
     return process.returncode, said + rest
 
 
-def log_of(run):
-    """The trials of a run in the order of their numbers, without what no two runs share."""
+def read_log(run):
+    """Read the trials of a run in the order of their numbers, without what no two runs share."""
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     kept = [{key: value for key, value in trial.items() if key not in TIMES} for trial in trials]
     return sorted(kept, key=lambda trial: -1 if trial["number"] is None else trial["number"])

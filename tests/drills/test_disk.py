@@ -28,7 +28,7 @@ SCORES = {"miou": 0.5, "fwiou": 0.5, "mean_accuracy": 0.5, "loss": 1.0}
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small file system in memory."""
+    """Mount a small file system in memory."""
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", place]
@@ -81,7 +81,7 @@ WRITERS = [features, checkpoint, training, settings, trial_log, curves, pictures
 
 
 def read_all(disk):
-    """What the files say that are there; all of them can be read."""
+    """Read what the files say that are there; all of them can be read."""
     said = {}
     for version in (0, 1):
         with contextlib.suppress(CacheMismatch, FileNotFoundError):
@@ -99,7 +99,7 @@ def read_all(disk):
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
 def test_full(tell, disk, write):
-    """The first version fits, the second one meets every amount of room from none to enough."""
+    """Write twice: the first version fits, the second one meets every amount of room from none to enough."""
     write(disk, 0)
     before, reasons, cases = read_all(disk), [], 0
     for room in range(0, SIZE, STEP):
@@ -124,7 +124,7 @@ def test_full(tell, disk, write):
 
 
 def fill(disk, room):
-    """Leave `room` bytes."""
+    """Fill the disk up to `room` bytes."""
     with (disk / "filler").open("wb") as file:
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         file.write(bytes(max(0, free - room)))

@@ -21,10 +21,10 @@ pytestmark = [pytest.mark.drill, pytest.mark.filterwarnings("ignore::UserWarning
 MASKS = (0x01, 0x10, 0xFF)
 
 
-def alike(one, other):
-    """Whether two values are the same in kind and number, in all parts."""
+def is_same(one, other):
+    """Tell whether two values are the same in kind and number, in all parts."""
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)
     if isinstance(one, torch.Tensor | np.ndarray):
         return one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all())
     return type(one) is type(other) and one == other
@@ -81,21 +81,21 @@ def test_flipped_and_cut(tell, folder, make):
             changed = bytearray(content)
             changed[position] ^= mask
             path.write_bytes(changed)
-            same += unchanged(read, error, whole)
+            same += is_unchanged(read, error, whole)
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        same += unchanged(read, error, whole)
+        same += is_unchanged(read, error, whole)
     cases = len(content) * (len(MASKS) + 1)
     tell(f"bytes of {make.__name__}", cases, f"{cases - same:,} refused or cut back, {same:,} read as they were")
 
 
-def unchanged(read, error, whole):
-    """Whether the file is read, and then as it was; a log that lost its end is as it was before its last trials."""
+def is_unchanged(read, error, whole):
+    """Tell whether the file is read, and then as it was; a log may lose its last trials with its end."""
     found = None
     with contextlib.suppress(error):
         found = read()
     if found is None:
         return False
     shorter = isinstance(next(iter(whole.values())), Trial) and len(found) < len(whole)
-    assert alike(found, {name: whole[name] for name in found} if shorter else whole)
+    assert is_same(found, {name: whole[name] for name in found} if shorter else whole)
     return not shorter

@@ -6,7 +6,7 @@ import signal
 import psutil
 import pytest
 import torch
-from processes import ends_well, log_of, searching, shoot, start
+from processes import read_log, shoot, start, start_search, wait_for_success
 
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork, save_checkpoint
@@ -21,7 +21,7 @@ RAY = ("--executor", "ray", "--workers", 2)
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     run = tmp_path_factory.mktemp("whole")
-    ends_well(searching(run, trials=TRIALS))
+    wait_for_success(start_search(run, trials=TRIALS))
     return run
 
 
@@ -30,16 +30,16 @@ def weights_of(run):
 
 
 def check_same(run, whole):
-    """Each trial stands in the log once, with the cells and rewards of a whole run, and the weights are the same."""
-    trials, ours, theirs = log_of(run), weights_of(run), weights_of(whole)
+    """Check that the log holds each trial once, with the cells and rewards of a whole run, and the weights agree."""
+    trials, ours, theirs = read_log(run), weights_of(run), weights_of(whole)
     assert [trial["number"] for trial in trials] == list(range(TRIALS))
-    assert trials == log_of(whole)
+    assert trials == read_log(whole)
     assert not list(run.glob(".*.pt.*.tmp"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs | ours)
 
 
 def check_shot(run, code, said, sent, reported):
-    """It ended by the signal and as it should; what it has reported, now or earlier, stands in its log."""
+    """Check that it ended by the signal and as it should; all that it has ever reported stands in its log."""
     words = (line.split() for line in said.splitlines())
     reported |= {int(first[1:]) for first, *rest in filter(None, words) if first.startswith("#") and "reward" in rest}
     assert reported <= {trial.number for trial in read_trials(run)}
@@ -52,9 +52,9 @@ def check_shot(run, code, said, sent, reported):
 def test_in_process(tmp_path, tell, whole, sent, times):
     moment, reported = random.Random(int(sent)), set()
     for _ in range(times):
-        code, said = shoot(searching(tmp_path, trials=TRIALS), "run ", moment.uniform(0, 1.2), sent)
+        code, said = shoot(start_search(tmp_path, trials=TRIALS), "run ", moment.uniform(0, 1.2), sent)
         check_shot(tmp_path, code, said, sent, reported)
-    ends_well(searching(tmp_path, trials=TRIALS))
+    wait_for_success(start_search(tmp_path, trials=TRIALS))
     check_same(tmp_path, whole)
     tell(f"search in process, {sent.name}", times)
 
@@ -64,11 +64,11 @@ def test_under_ray(tmp_path, tell, whole, sent, times):
     """Candidates take random times here, so that workers finish in any order; every third shot is at Ray's start."""
     moment, reported, workers = random.Random(int(sent)), set(), []
     for number in range(times):
-        process = searching(tmp_path, *RAY, trials=TRIALS, pause=0.1)
+        process = start_search(tmp_path, *RAY, trials=TRIALS, pause=0.1)
         code, said = shoot(process, "run " if number % 3 == 1 else "#", moment.uniform(0, 3), sent)
         check_shot(tmp_path, code, said, sent, reported)
         workers += [found for found in psutil.process_iter(["name"]) if found.info["name"].startswith("ray::Worker")]
-    ends_well(searching(tmp_path, *RAY, trials=TRIALS, pause=0.02))
+    wait_for_success(start_search(tmp_path, *RAY, trials=TRIALS, pause=0.02))
     check_same(tmp_path, whole)
     assert not psutil.wait_procs(workers, timeout=60)[1]
     tell(f"search under Ray, {sent.name}", times)
@@ -88,9 +88,9 @@ def test_with_candidates_that_are_trained(tmp_path, tell):
     moment = random.Random(0)
     for _ in range(8):
         shoot(training("shot"), "run ", moment.uniform(0, 6))
-    said = ends_well(training("shot"))
-    ends_well(training("whole"))
-    assert len(log_of(tmp_path / "shot")) == 9
-    assert log_of(tmp_path / "shot") == log_of(tmp_path / "whole"), said
+    said = wait_for_success(training("shot"))
+    wait_for_success(training("whole"))
+    assert len(read_log(tmp_path / "shot")) == 9
+    assert read_log(tmp_path / "shot") == read_log(tmp_path / "whole"), said
     assert not list(tmp_path.rglob(".*.h5.*.tmp"))
     tell("search with training, SIGKILL", 8)

@@ -13,7 +13,7 @@ from random import Random
 import cv2
 import numpy as np
 import pytest
-from mutations import SECONDS, fuzzed, spoiled
+from mutations import SECONDS, fuzz, spoil
 from PIL import Image
 
 from cache.errors import DataError
@@ -25,15 +25,15 @@ CASES = int(os.environ.get("CASES", 20_000))
 KINDS = [("L", "PNG"), ("P", "PNG"), ("RGB", "PNG"), ("RGB", "JPEG"), ("RGB", "BMP"), ("RGB", "WEBP"), ("RGB", "PPM")]
 
 
-def encoded(mode, kind):
-    """A small picture as the bytes of its file."""
+def encode(mode, kind):
+    """Write a small picture; return the bytes of its file."""
     buffer, pixels = io.BytesIO(), np.random.default_rng(0).integers(0, 200, (9, 13, 3), np.uint8)
     Image.fromarray(pixels).convert(mode).save(buffer, kind)
     return buffer.getvalue()
 
 
 def test_images(tell, folder):
-    path, files = folder / "a.png", [encoded(*kind) for kind in KINDS]
+    path, files = folder / "a.png", [encode(*kind) for kind in KINDS]
 
     def read(content):
         path.write_bytes(content)
@@ -41,12 +41,12 @@ def test_images(tell, folder):
             with contextlib.suppress(DataError):
                 reader(path)
 
-    tell("images", *fuzzed(CASES, lambda random: spoiled(random.choice(files), random), read))
+    tell("images", *fuzz(CASES, lambda random: spoil(random.choice(files), random), read))
 
 
 def test_pngs_are_read_as_they_were_or_refused(tell, folder):
-    """One to four changes that keep the length; JPEG has no checksum, and can promise no such thing."""
-    path, files = folder / "a.png", [encoded(mode, "PNG") for mode in ("L", "P", "RGB")]
+    """Make one to four changes that keep the length; JPEG has no checksum, and can promise no such thing."""
+    path, files = folder / "a.png", [encode(mode, "PNG") for mode in ("L", "P", "RGB")]
     pixels = []
     for content in files:
         path.write_bytes(content)
@@ -65,11 +65,11 @@ def test_pngs_are_read_as_they_were_or_refused(tell, folder):
             data[random.randrange(len(data))] ^= random.randint(1, 255)
         return kind, bytes(data)
 
-    tell("bytes of PNG files", *fuzzed(CASES // 4, make, read))
+    tell("bytes of PNG files", *fuzz(CASES // 4, make, read))
 
 
 def test_videos(tell, folder):
-    """In a process of its own, whose end would be seen."""
+    """Read videos in a process of its own, whose end would be seen."""
     command = [sys.executable, __file__, str(folder), str(CASES)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=300)
     assert done.returncode == 0, sorted(path.name for path in folder.glob("case*"))
@@ -81,11 +81,11 @@ def read_spoiled_videos(folder, cases):
     logging.disable()
     random, slowest = Random(0), 0.0
     codecs = {".avi": "MJPG", ".mp4": "mp4v", ".mkv": "mp4v", ".webm": "VP90"}
-    videos = {suffix: written(folder / f"whole{suffix}", codec) for suffix, codec in codecs.items()}
+    videos = {suffix: write_video(folder / f"whole{suffix}", codec) for suffix, codec in codecs.items()}
     for _ in range(cases):
         suffix, content = random.choice([*videos.items()])
         path = folder / f"case{suffix}"
-        path.write_bytes(spoiled(content, random))
+        path.write_bytes(spoil(content, random))
         start = time.process_time()
         with contextlib.suppress(DataError):
             for _ in open_recording(str(path)).readable(skip=True):
@@ -95,8 +95,8 @@ def read_spoiled_videos(folder, cases):
     print(f"{1e3 * slowest:.0f}")
 
 
-def written(path, codec):
-    """A video of five frames as the bytes of its file."""
+def write_video(path, codec):
+    """Write a video of five frames; return the bytes of its file."""
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10, (64, 48))
     for number in range(5):
         writer.write(np.full((48, 64, 3), 50 * number, np.uint8))

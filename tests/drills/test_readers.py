@@ -11,7 +11,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from mutations import DEEP, LAUGHS, altered, fuzzed, spoiled, text
+from mutations import DEEP, LAUGHS, alter, fuzz, make_text, spoil
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.datasets.folder import Folder
@@ -46,12 +46,12 @@ SPACE = {
 CLASSES = {"classes": ["sky", "road"], "colours": [[0, 0, 0], [9, 9, 9]], "void": 255}
 
 
-def finite(value):
-    """Whether all numbers in a tree are."""
+def is_finite(value):
+    """Tell whether all numbers in a tree are finite."""
     if isinstance(value, dict):
-        return all(map(finite, value.values()))
+        return all(map(is_finite, value.values()))
     if isinstance(value, list | tuple):
-        return all(map(finite, value))
+        return all(map(is_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
 
 
@@ -64,7 +64,7 @@ def test_genotypes(tell):
         assert Genotype.from_json(cell.to_json()) == cell
         assert cell.canonical().key == cell.key
 
-    tell("genotypes", *fuzzed(CASES, lambda random: altered(random.choice(CELLS), random), read))
+    tell("genotypes", *fuzz(CASES, lambda random: alter(random.choice(CELLS), random), read))
 
 
 def test_spaces(tell, folder):
@@ -79,7 +79,7 @@ def test_spaces(tell, folder):
         assert 1 <= space.blocks <= 10
         assert space.size >= 1
 
-    tell("spaces", *fuzzed(CASES, lambda random: text(random, [SPACE], DEEP, LAUGHS), read))
+    tell("spaces", *fuzz(CASES, lambda random: make_text(random, [SPACE], DEEP, LAUGHS), read))
 
 
 def test_descriptions_of_data_sets(tell, folder):
@@ -93,7 +93,7 @@ def test_descriptions_of_data_sets(tell, folder):
             return
         assert len(found.colours) == len(found.classes) > 1
 
-    tell("descriptions of data sets", *fuzzed(CASES, lambda random: text(random, [CLASSES], DEEP, LAUGHS), read))
+    tell("descriptions of data sets", *fuzz(CASES, lambda random: make_text(random, [CLASSES], DEEP, LAUGHS), read))
 
 
 def test_configurations(tell, folder):
@@ -109,15 +109,15 @@ def test_configurations(tell, folder):
             config = from_mapping(SearchConfig, content, "config")
         except RunError:
             return
-        assert finite(asdict(config))
+        assert is_finite(asdict(config))
 
     sealed = path.read_bytes()
 
     def make(random):
-        tree = altered(whole, random) if random.random() < 0.5 else None
-        return tree if isinstance(tree, dict) else text(random, [few], sealed, DEEP, LAUGHS)
+        tree = alter(whole, random) if random.random() < 0.5 else None
+        return tree if isinstance(tree, dict) else make_text(random, [few], sealed, DEEP, LAUGHS)
 
-    tell("configurations", *fuzzed(CASES, make, read))
+    tell("configurations", *fuzz(CASES, make, read))
 
 
 def test_trial_logs(tell, folder):
@@ -139,12 +139,12 @@ def test_trial_logs(tell, folder):
             found = read_trials(folder)
         except RunError:
             return
-        assert all(finite(asdict(trial)) for trial in found)
+        assert all(is_finite(asdict(trial)) for trial in found)
         assert best_cells(found)
         assert outcomes(found)
 
     records, whole = [trial.to_json() for trial in trials], log.read_bytes()
-    tell("trial logs", *fuzzed(CASES, lambda random: text(random, records, whole, DEEP), read))
+    tell("trial logs", *fuzz(CASES, lambda random: make_text(random, records, whole, DEEP), read))
 
 
 def test_files_of_tensors(tell, folder):
@@ -157,11 +157,11 @@ def test_files_of_tensors(tell, folder):
         with contextlib.suppress(DataError):
             load_tensors(path)
 
-    tell("files of tensors", *fuzzed(CASES, lambda random: random.choice([spoiled, repacked])(whole, random), read))
+    tell("files of tensors", *fuzz(CASES, lambda random: random.choice([spoil, repack])(whole, random), read))
 
 
-def repacked(archive, random):
-    """An archive of which one part is spoiled, under checksums that are right."""
+def repack(archive, random):
+    """Spoil one part of an archive, under checksums that are right."""
     with zipfile.ZipFile(io.BytesIO(archive)) as old:
         parts = {name: old.read(name) for name in old.namelist()}
     name = (
@@ -170,12 +170,12 @@ def repacked(archive, random):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as new:
         for each, content in parts.items():
-            new.writestr(each, spoiled(content, random) if each == name else content)
+            new.writestr(each, spoil(content, random) if each == name else content)
     return buffer.getvalue()
 
 
 def test_checkpoints(tell, folder):
-    """A hundredth of the cases, as a network takes tens of milliseconds to make; the file's bytes are above."""
+    """Try a hundredth of the cases, as a network takes tens of milliseconds to make; the file's bytes are above."""
     network = VideoNetwork(StaticNetwork(2, auxiliary=False), build_head(None, 64, 2, 0))
     facts = {"name": "a", "classes": ["sky", "road"], "colours": [[0, 0, 0], [9, 9, 9]], "size": [48, 64]}
     save_video_network(folder / "video.pt", network, facts)
@@ -188,14 +188,14 @@ def test_checkpoints(tell, folder):
         with contextlib.suppress(DataError, NonFiniteError):
             Labeller(load_network(folder / "n.pt")[0], (32, 32), CPU)(image)
 
-    tell("checkpoints", *fuzzed(CASES // 100, lambda random: changed_parts(random.choice(contents), random), read))
+    tell("checkpoints", *fuzz(CASES // 100, lambda random: change_parts(random.choice(contents), random), read))
 
 
-def changed_parts(content, random):
-    """A file's content with other parts, and other values in the JSON of its texts."""
+def change_parts(content, random):
+    """Change the parts of a file's content, and values in the JSON of its texts."""
     told = {name: json.loads(part) for name, part in content.items() if name in ("meta", "genotype")}
     names = {name: name for name in content if name not in told}
-    tree = altered(told | names, random)
+    tree = alter(told | names, random)
     if not isinstance(tree, dict):
         return {"format": tree}
     kept = {name: content.get(part, part) if isinstance(part, str) else part for name, part in tree.items()}

@@ -3,7 +3,7 @@
 import numpy as np
 import psutil
 import pytest
-from processes import ends_well, searching
+from processes import start_search, wait_for_success
 
 pytestmark = pytest.mark.drill
 
@@ -12,7 +12,7 @@ LIMIT = 400.0  # kB a hundred trials: a search of 10,000 takes 40 MB more at its
 
 
 def growth(samples, place):
-    """Slope of one of the samples over the number of trials, after the first ones, a hundred trials."""
+    """Compute the slope of one of the samples over the number of trials, after the first ones, a hundred trials."""
     late = np.array([sample for sample in samples if sample[0] > WARM_UP], dtype=float)
     return 100 * np.polyfit(late[:, 0], late[:, place], 1)[0]
 
@@ -22,8 +22,8 @@ def workers_of(process):
     return [child for child, name in named if name.startswith("ray::")]
 
 
-def measured(process, run):
-    """Trials, kB of memory of the driver and of its two workers together, and bytes of the log, while a search runs."""
+def measure(process, run):
+    """Measure a search while it runs: trials, kB of the driver and of its two workers together, bytes of the log."""
     samples, driver, log = [], psutil.Process(process.pid), run / "trials.jsonl"
     for line in process.stderr:
         number = line.split()[0].removeprefix("#") if line.strip() else ""
@@ -36,22 +36,22 @@ def measured(process, run):
 
 
 def seconds_until(word, process):
-    """Processor seconds that a search takes until it reports a trial; the others on the machine do not count."""
+    """Measure processor seconds that a search takes until it reports a trial; others on the machine do not count."""
     for line in process.stderr:
         if word in line:
             break
     times = psutil.Process(process.pid).cpu_times()
-    ends_well(process)
+    wait_for_success(process)
     return times.user + times.system
 
 
 def test_two_thousand_trials(tmp_path, tell):
     run, quick = tmp_path / "run", ("--ppo.minibatch", 50)  # two updates a trial instead of ten
-    samples = measured(searching(run, "--executor", "ray", "--workers", 2, *quick, trials=TRIALS), run)
+    samples = measure(start_search(run, "--executor", "ray", "--workers", 2, *quick, trials=TRIALS), run)
     driver, workers, log = (growth(samples, place) for place in (1, 2, 3))
     sizes = {number: size for number, _, _, size in samples}
-    fresh = seconds_until("#0 ", searching(tmp_path / "fresh", *quick, trials=1))
-    resumed = seconds_until(f"#{TRIALS} ", searching(run, *quick, trials=TRIALS + 1)) - fresh
+    fresh = seconds_until("#0 ", start_search(tmp_path / "fresh", *quick, trials=1))
+    resumed = seconds_until(f"#{TRIALS} ", start_search(run, *quick, trials=TRIALS + 1)) - fresh
     tell(
         "soak",
         TRIALS,

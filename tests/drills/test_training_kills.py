@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from processes import ends_well, shoot, start
+from processes import shoot, start, wait_for_success
 
 from cache.datasets.shapes import Shapes
 from cache.sealed import map_arrays
@@ -32,8 +32,8 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def weights_in(folder):
-    """Of all networks below a folder, by file and name. Raises DataError if a file is not whole."""
+def load_weights(folder):
+    """Load the weights of all networks below a folder, by file and name. Raises DataError if one is not whole."""
     files = {path.relative_to(folder).as_posix(): load_tensors(path) for path in sorted(folder.rglob("*.pt"))}
     return {name: leaf for name, leaf in leaves(files) if isinstance(leaf, torch.Tensor)}
 
@@ -57,8 +57,8 @@ def test_while_features_are_made(tmp_path, tell, checkpoint):
         shoot(making("shot"), "making the features", moment.uniform(0, 3))
         for path in (tmp_path / "shot").rglob("*.h5"):
             map_arrays(path)  # raises if it is not whole
-    ends_well(making("shot"))
-    ends_well(making("whole"))
+    wait_for_success(making("shot"))
+    wait_for_success(making("whole"))
     [ours], [theirs] = ([*(tmp_path / name).rglob("*.h5")] for name in ("shot", "whole"))
     assert ours.name == theirs.name
     assert ours.read_bytes() == theirs.read_bytes()
@@ -66,14 +66,14 @@ def test_while_features_are_made(tmp_path, tell, checkpoint):
     tell("features, SIGKILL", TIMES)
 
 
-def killed_and_whole(tmp_path, training, word, moment, *, longest, files):
-    """A training killed up to `longest` seconds after it said a word leaves the weights of one that was not."""
+def check_killed_and_whole(tmp_path, training, word, moment, *, longest, files):
+    """Check that a training killed up to `longest` seconds after it said a word leaves a whole one's weights."""
     for _ in range(TIMES):
         shoot(training("shot"), word, moment.uniform(0, longest))
-        weights_in(tmp_path / "shot")
-    ends_well(training("shot"))
-    ends_well(training("whole"))
-    assert same(weights_in(tmp_path / "shot"), weights_in(tmp_path / "whole"))
+        load_weights(tmp_path / "shot")
+    wait_for_success(training("shot"))
+    wait_for_success(training("whole"))
+    assert same(load_weights(tmp_path / "shot"), load_weights(tmp_path / "whole"))
     assert len(list((tmp_path / "shot").rglob("*.pt"))) == files
     assert not left_over(tmp_path / "shot")
 
@@ -83,7 +83,7 @@ def test_while_the_static_network_is_trained(tmp_path, tell):
         flags = ["--scale", 0.25, "--static.epochs", 8, "--static.validate-every", 1, "--static.batch", 16]
         return start(["-m", "nas.pretrain", "--dataset", "shapes", *CPU, *flags, "--cache-dir", tmp_path / name])
 
-    killed_and_whole(tmp_path, training, "static network: ", random.Random(1), longest=5, files=1)
+    check_killed_and_whole(tmp_path, training, "static network: ", random.Random(1), longest=5, files=1)
     tell("static training, SIGKILL", TIMES)
 
 
@@ -98,5 +98,5 @@ def test_while_cells_are_retrained(tmp_path, tell, checkpoint):
         recipe = ["--top-k", 1, "--head-epochs", 2, "--epochs", 2, "--batch", 16, "--validate-every", 1]
         return start(["-m", "nas.retrain", "--run", tmp_path / name, *CPU, *recipe])
 
-    killed_and_whole(tmp_path, training, "network 1 of 2", random.Random(2), longest=15, files=4)
+    check_killed_and_whole(tmp_path, training, "network 1 of 2", random.Random(2), longest=15, files=4)
     tell("retraining, SIGKILL", TIMES)

@@ -3,7 +3,7 @@
 import psutil
 import pytest
 import torch
-from processes import ends_well, log_of, searching
+from processes import read_log, start_search, wait_for_success
 from ray.cluster_utils import Cluster
 
 pytestmark = pytest.mark.drill
@@ -25,8 +25,8 @@ UNDER_RAY = EVERYWHERE | {
 
 
 def outcome(run):
-    """What must be equal where trials failed, whatever it was that made them fail."""
-    trials = [(t["number"], t["genotype"], t["status"], t["reward"], t["repeat_of"]) for t in log_of(run)]
+    """Read what must be equal where trials failed, whatever it was that made them fail."""
+    trials = [(t["number"], t["genotype"], t["status"], t["reward"], t["repeat_of"]) for t in read_log(run)]
     weights = torch.load(run / "controller.pt", weights_only=True)
     return trials, {name: tensor.tolist() for name, tensor in weights.items()}
 
@@ -34,9 +34,9 @@ def outcome(run):
 @pytest.mark.parametrize(("reasons", "flags"), [(EVERYWHERE, ()), (UNDER_RAY, (*RAY, "--timeout", 15))])
 def test_a_fault_fails_its_trial_alone(tmp_path, tell, reasons, flags):
     faults = {str(3 + 5 * place): fault for place, fault in enumerate(reasons)}
-    ends_well(searching(tmp_path / "plain", trials=60, faults=dict.fromkeys(faults, "raises")))
-    ends_well(searching(tmp_path / "faults", *flags, trials=60, faults=faults))
-    trials = log_of(tmp_path / "faults")
+    wait_for_success(start_search(tmp_path / "plain", trials=60, faults=dict.fromkeys(faults, "raises")))
+    wait_for_success(start_search(tmp_path / "faults", *flags, trials=60, faults=faults))
+    trials = read_log(tmp_path / "faults")
     for number, fault in faults.items():
         assert trials[int(number)]["error"].startswith(reasons[fault]), (fault, trials[int(number)]["error"])
     assert sum(trial["status"] == "failed" and trial["repeat_of"] is None for trial in trials) == len(faults)
@@ -50,27 +50,27 @@ def test_a_candidate_without_bounds_is_stopped_before_the_machine_is_full(tmp_pa
     if allowed > 0.9 * memory.total:
         pytest.skip("3 GiB of free memory are needed, and some more")
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{allowed / memory.total:.3f}")
-    ends_well(searching(tmp_path / "plain", trials=30, faults={"5": "raises"}))
-    ends_well(searching(tmp_path / "greedy", *RAY, trials=30, faults={"5": "all memory"}))
-    assert log_of(tmp_path / "greedy")[5]["error"].startswith("crash: the worker died; OutOfMemoryError")
+    wait_for_success(start_search(tmp_path / "plain", trials=30, faults={"5": "raises"}))
+    wait_for_success(start_search(tmp_path / "greedy", *RAY, trials=30, faults={"5": "all memory"}))
+    assert read_log(tmp_path / "greedy")[5]["error"].startswith("crash: the worker died; OutOfMemoryError")
     assert outcome(tmp_path / "greedy") == outcome(tmp_path / "plain")
     tell("memory without bound under Ray", 1)
 
 
 def test_nodes_that_vanish_cost_no_trial(tmp_path, tell):
-    ends_well(searching(tmp_path / "plain", trials=60))
+    wait_for_success(start_search(tmp_path / "plain", trials=60))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
         flags = [*RAY, "--address", cluster.address]
-        process = searching(tmp_path / "cluster", *flags, trials=60, pause=0.5)
+        process = start_search(tmp_path / "cluster", *flags, trials=60, pause=0.5)
         for trial in ("#8", "#20", "#32"):
             for line in process.stderr:
                 if trial in line:
                     break
             cluster.remove_node(nodes.pop(0), allow_graceful=False)
             nodes.append(cluster.add_node(num_cpus=1))
-        said = ends_well(process)
+        said = wait_for_success(process)
     finally:
         cluster.shutdown()
     assert outcome(tmp_path / "cluster") == outcome(tmp_path / "plain"), said

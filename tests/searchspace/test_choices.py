@@ -72,8 +72,8 @@ def test_every_allowed_value_passes_and_its_neighbours_do_not(kind, name):
 def test_a_parameter_at_its_default_is_as_good_as_none():
     bare = Choice("memory_attention", (("slots", 4),))
     for key, value in DEFAULTS["memory_attention"].items():
-        said = Choice("memory_attention", (("slots", 4), (key, value)))
-        assert (said, hash(said), str(said), said.to_json()) == (bare, hash(bare), str(bare), bare.to_json())
+        full = Choice("memory_attention", (("slots", 4), (key, value)))
+        assert (full, hash(full), str(full), full.to_json()) == (bare, hash(bare), str(bare), bare.to_json())
     assert str(bare) == "memory_attention(slots=4)"
     check(bare, "aggregation")
 
@@ -81,7 +81,7 @@ def test_a_parameter_at_its_default_is_as_good_as_none():
 @pytest.mark.parametrize("value", [0, 0.0, None])
 def test_what_only_equals_a_default_is_not_the_default(value):
     choice = Choice("memory_attention", (("scaled", value), ("slots", 4)))
-    assert choice.arguments == {"scaled": value, "slots": 4}
+    assert choice.parameters == (("scaled", value), ("slots", 4))
     with pytest.raises(SpaceError, match="memory_attention: scaled must be one of False, True, but is"):
         check(choice, "aggregation")
 

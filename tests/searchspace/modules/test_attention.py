@@ -152,7 +152,7 @@ def test_local_correlation_is_lmanets(masked, joint, window, naive, draw, stir, 
 
 @pytest.mark.parametrize(("size", "count"), [((4, 5), 3), ((1, 3), 1)], ids=str)
 def test_a_masked_window_over_the_whole_map_is_attention_to_all_of_it(size, count, draw, stir, assert_same):
-    module = stir(LocalCorrelation(3, 4, 2 * max(size) - 1, keys=2, values=3, masked=True).double())
+    module = stir(LocalCorrelation(3, 4, 2 * max(size) - 1, keys=2, values=3, masked=True, joint=True).double())
     x1, slots = draw(2, 3, *size), slots_of(draw, count, 2, 3, *size)
     keys, values = ([encoder(x) for x in slots] for encoder in (module.key, module.value))
     expected = product_attention(module.query(x1), keys, values, scaled=False)
@@ -160,13 +160,14 @@ def test_a_masked_window_over_the_whole_map_is_attention_to_all_of_it(size, coun
 
 
 def test_local_correlation_brings_slots_to_the_queries_grid(draw):
-    module, x2 = LocalCorrelation(3, 1, 3).double(), draw(1, 3, 2, 3)
+    module, x2 = LocalCorrelation(3, 1, 3, keys=2, values=3, masked=False, joint=True).double(), draw(1, 3, 2, 3)
     finer = torch.nn.functional.interpolate(x2, size=(5, 7), mode="bilinear", align_corners=False)
     torch.testing.assert_close(read(module, draw(1, 3, 5, 7), [x2]), read(module, draw(1, 3, 5, 7), [finer]))
 
 
 def test_queries_and_keys_of_local_correlation_start_alike_and_are_trained_apart(draw):
-    module, x1, x2 = LocalCorrelation(4, 1, 3), draw(1, 4, 5, 5, dtype=torch.float32), torch.rand(1, 4, 5, 5)
+    module = LocalCorrelation(4, 1, 3, keys=2, values=4, masked=False, joint=True)
+    x1, x2 = draw(1, 4, 5, 5, dtype=torch.float32), torch.rand(1, 4, 5, 5)
     assert torch.equal(module.query.weight, module.key.weight)
     assert torch.equal(module.query.bias, module.key.bias)
     read(module, x1, [x2]).square().sum().backward()
@@ -204,14 +205,14 @@ def propagated(naive, module, x1, slots, seen=lambda x, frame: x):
 @pytest.mark.parametrize(("stride", "values"), [(1, 3), (2, 5)])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_attention_propagation_is_tdnets(stride, values, count, naive, draw, stir, assert_same):
-    module = stir(AttentionPropagation(3, 3, stride, keys=2, values=values).double())
+    module = stir(AttentionPropagation(3, 3, stride, phases=1, keys=2, values=values).double())
     x1, slots = draw(2, 3, 3, 4), slots_of(draw, count, 2, 3, 3, 4)
     expected = propagated(naive, module, x1, slots)
     assert_same(read(module, x1, slots), expected, [x1, *slots, *module.parameters()])
 
 
 def test_with_one_slot_attention_propagation_is_plain_attention(draw, stir, assert_same):
-    module = stir(AttentionPropagation(3, 1, 2, keys=2, values=3).double())
+    module = stir(AttentionPropagation(3, 1, 2, phases=1, keys=2, values=3).double())
     x1, x2 = draw(2, 3, 3, 5), draw(2, 3, 3, 5, seed=1)
     taken = x2[..., ::2, ::2]
     plain = product_attention(module.query(x1), [module.key(taken)], [module.value(taken)], scaled=True)
@@ -221,7 +222,7 @@ def test_with_one_slot_attention_propagation_is_plain_attention(draw, stir, asse
 
 
 def test_subsampling_before_the_encoders_is_subsampling_after_them_in_eval_mode(draw, stir):
-    module, x = stir(AttentionPropagation(3, 3, 2, keys=2, values=3).double()).eval(), draw(1, 3, 5, 7)
+    module, x = stir(AttentionPropagation(3, 3, 2, phases=1, keys=2, values=3).double()).eval(), draw(1, 3, 5, 7)
     entry = module.encode(x, (5, 7), place(0))
     for name, encoder in {"keys": module.key, "values": module.value, "queries": module.query}.items():
         torch.testing.assert_close(entry[name], encoder(x)[..., ::2, ::2])

@@ -23,7 +23,7 @@ SPACES = {
 TMANET = 3_392 + 3_392 + 41_216  # as in test_aggregations
 LMANET = 9_232 + 9_232 + 36_928
 TDNET = 1_344 + 1_344 + 4_160 + 128  # and 4,096 for each slot
-PARAMETERS = {  # at 64 channels, for the paper's as in facts/nas.md section 8
+PARAMETERS = {  # at 64 channels, for the paper's counted by hand
     "separable_conv(dilation=1, kernel=3)": 4_800,
     "separable_conv(dilation=3, kernel=3)": 4_800,
     "separable_conv(dilation=6, kernel=5)": 5_824,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from searchspace.modules.deformable import DeformableConv, deformed_taps
+from searchspace.modules.deformable import DeformableConv, deformable_taps
 
 
 def taps_with_loops(naive, x, offset, mask):
@@ -22,17 +22,17 @@ def taps_with_loops(naive, x, offset, mask):
 def test_taps_agree_with_explicit_loops(size, batch, naive, draw, assert_same):
     x, offset, mask = draw(batch, 3, *size), draw(batch, *size, 9, 2, seed=1), draw(batch, *size, 9, seed=2)
     expected = taps_with_loops(naive, x, 2 * offset, mask)  # far enough that some taps leave the map
-    assert_same(deformed_taps(x, 2 * offset, mask), expected, [x, offset, mask])
+    assert_same(deformable_taps(x, 2 * offset, mask), expected, [x, offset, mask])
 
 
 def test_taps_pass_gradcheck(draw):
     inputs = (draw(1, 1, 2, 2), draw(1, 2, 2, 9, 2, seed=1), draw(1, 2, 2, 9, seed=2))
-    assert torch.autograd.gradcheck(deformed_taps, inputs)
+    assert torch.autograd.gradcheck(deformable_taps, inputs)
 
 
 def test_without_offsets_and_with_full_masks_it_is_a_convolution(draw):
     x, weight = draw(2, 3, 5, 6), draw(4, 3, 3, 3, seed=1)
-    taps = deformed_taps(x, torch.zeros(2, 5, 6, 9, 2), torch.ones(2, 5, 6, 9))
+    taps = deformable_taps(x, torch.zeros(2, 5, 6, 9, 2), torch.ones(2, 5, 6, 9))
     by_tap = weight.permute(0, 2, 3, 1).reshape(4, 27, 1, 1)
     torch.testing.assert_close(functional.conv2d(taps, by_tap), functional.conv2d(x, weight, padding=1))
 
@@ -40,7 +40,7 @@ def test_without_offsets_and_with_full_masks_it_is_a_convolution(draw):
 def test_an_offset_of_one_pixel_reads_the_neighbour_and_zero_beyond_the_edge(draw):
     x = draw(1, 1, 3, 4)
     right = torch.tensor([0.0, 1.0]).expand(1, 3, 4, 9, 2)
-    centre = deformed_taps(x, right, torch.ones(1, 3, 4, 9))[:, 4]
+    centre = deformable_taps(x, right, torch.ones(1, 3, 4, 9))[:, 4]
     torch.testing.assert_close(centre[:, :, :3], x[:, 0, :, 1:])
     assert centre[:, :, 3].eq(0).all()
 
