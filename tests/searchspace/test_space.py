@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -211,3 +212,11 @@ def test_describing_cells_needs_no_torch():
     code = "import sys, searchspace.space, searchspace.graph; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
+
+
+def test_the_printed_space_is_video_with_the_papers_readings_of_its_attentions():
+    readings = {"memory_attention": {"scaled": True}, "local_correlation": {"masked": True, "joint": False}}
+    expected = [
+        Choice(each.name, tuple((each.arguments | readings.get(each.name, {})).items())) for each in VIDEO.aggregations
+    ]
+    assert Space.load("printed") == replace(VIDEO, name="printed", aggregations=tuple(expected))
