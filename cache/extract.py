@@ -20,7 +20,8 @@ from cache.atomic import one_builder
 from cache.datasets.clips import VOID, Dataset, Frame, Split
 from cache.errors import DataError
 from cache.features import FeatureCache, Spec
-from cache.images import normalise, resize_image, resize_label
+from cache.frames import network_input
+from cache.images import resize_label
 from cache.sealed import CacheMismatch
 from cache.static.network import StaticNetwork, weights_fingerprint
 
@@ -115,10 +116,9 @@ def _records(
     with tqdm(total=len(frames), desc="features", unit="frame", disable=None) as progress:
         for start in range(0, len(frames), BATCH):
             batch = frames[start : start + BATCH]
-            pixels = np.stack([resize_image(dataset.image(frame), size) for frame in batch])
-            images = torch.from_numpy(normalise(pixels)).permute(0, 3, 1, 2)  # channels-last, as the pixels lie
+            images = network_input([dataset.image(frame) for frame in batch], size, device)
             with torch.inference_mode(), autocast():
-                features = network.features(images.to(device))
+                features = network.features(images)
             record = {name: _stored(tensor) for name, tensor in features.items()}
             labels = [_label(dataset, frame) for frame in batch]
             eighth = record["layer2"].shape[1], record["layer2"].shape[2]

@@ -1,4 +1,4 @@
-"""Dense optical flow between near frames of a recording, made once for a split and cached like features.
+"""Dense optical flow between near frames of a clip, made once for a split and cached like features.
 
 A flow is float32 (H, W, 2): the surface at pixel p = (x, y) of a frame is at p + flow[y, x] in the other frame. Channel
 0 is the way to the right and channel 1 the way down, in pixels.
@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cache.atomic import one_builder
-from cache.datasets.clips import Dataset, Frame, Split, runs
+from cache.datasets.clips import Dataset, Frame, Split, clips
 from cache.errors import DataError
 from cache.extract import fingerprint_of
 from cache.features import FeatureCache, Spec
@@ -28,7 +28,7 @@ from cache.images import resize_image
 from cache.sealed import CacheMismatch
 
 Flow = NDArray[np.float32]
-Pair = tuple[int, int]  # positions in the list of a split's frames: of a frame, and of the other one
+Pair = tuple[int, int]  # positions in the list of a split's frames, of a frame and of the other one
 SHORT_GAP: Final = 6  # frames of the video: 1/5 s at 30 Hz, 1/3 s at 17 Hz
 """Farther apart, as CamVid's training frames are (1 s), what a flow tells has little to do with what moved."""
 BATCH: Final = 8  # frames written at a time
@@ -41,7 +41,7 @@ class KnowsFlow(Protocol):
     """A data set that need not estimate its flow."""
 
     def flow(self, frame: Frame, offset: int) -> Flow:
-        """From `frame` to the one `offset` positions after it, at native size."""
+        """Return the flow from `frame` to the one `offset` positions after it, at native size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +50,10 @@ class FlowCache:
 
     cache: FeatureCache
     pairs: frozenset[Pair]
-    """For which there is a flow."""
+    """Pairs for which there is a flow."""
 
     def batch(self, pairs: Sequence[Pair], device: torch.device | str = "cpu") -> Tensor:
-        """Flows of some pairs, float32 (N, 2, H, W): from the first frame of each to the second.
+        """Read the flows of some pairs, float32 (N, 2, H, W): from the first frame of each to the second.
 
         Raises:
             KeyError: one of them is not in `pairs`.
@@ -66,9 +66,10 @@ class FlowCache:
 
 
 def optical_flow(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Flow:
-    """Flow from one RGB image (H, W, 3) to another of its size: dense inverse search, OpenCV's `medium` preset.
+    """Estimate the flow from one RGB image (H, W, 3) to another of its size.
 
-    The result depends on the images alone. Kroeger et al., ECCV 2016 (arXiv:1603.03590).
+    The method is dense inverse search (Kroeger et al., ECCV 2016, arXiv:1603.03590) in OpenCV's `medium` preset. The
+    result depends on the images alone.
     """
     grey, other_grey = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (image, other))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -76,7 +77,7 @@ def optical_flow(image: NDArray[np.uint8], other: NDArray[np.uint8]) -> Flow:
 
 
 def resize_flow(flow: Flow, size: tuple[int, int]) -> Flow:
-    """Flow of the same motion on a grid of `size` = (height, width): that under each new pixel's centre, and scaled."""
+    """Express the same motion on a grid of `size` = (height, width): the flow under each new pixel's centre, scaled."""
     if flow.shape[:2] == size:
         return flow
     factors = np.divide(size, flow.shape[:2])
@@ -86,8 +87,8 @@ def resize_flow(flow: Flow, size: tuple[int, int]) -> Flow:
 
 
 def short_pairs(frames: Sequence[Frame], offset: int) -> tuple[Pair, ...]:
-    """Positions of each frame and the one `offset` after it (negative: before), of one run and a short gap apart."""
-    pairs = ((place, place + offset) for run in runs(frames) for place in run if place + offset in run)
+    """Pair each frame with the one `offset` after it (negative: before), in one clip and a short gap apart."""
+    pairs = ((place, place + offset) for clip in clips(frames) for place in clip if place + offset in clip)
     return tuple(pair for pair in pairs if abs(frames[pair[1]].number - frames[pair[0]].number) <= SHORT_GAP)
 
 
@@ -129,7 +130,7 @@ def ensure_flows(
 
 
 def _spec(dataset: Dataset, split: Split, size: tuple[int, int], offsets: Sequence[int]) -> Spec:
-    """All that the content of the file depends on, as JSON."""
+    """Collect all that the content of the file depends on, as JSON."""
     return {
         "data set": dataset.name,
         "frames": [split, dataset.fingerprint(split)],
@@ -142,7 +143,7 @@ def _spec(dataset: Dataset, split: Split, size: tuple[int, int], offsets: Sequen
 def _records(
     dataset: Dataset, frames: Sequence[Frame], pairs: frozenset[Pair], size: tuple[int, int], offsets: Sequence[int]
 ) -> Iterator[dict[str, NDArray[np.float16]]]:
-    """Flows (n, H, W, 2) of a few frames at a time by offset; 0 where a frame has no partner."""
+    """Make flows (n, H, W, 2) of a few frames at a time by offset; 0 where a frame has no partner."""
 
     @functools.lru_cache(maxsize=2 * max(map(abs, offsets)) + 1)
     def image(place: int) -> NDArray[np.uint8]:

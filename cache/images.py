@@ -24,7 +24,7 @@ _UNREADABLE: Final = (  # what Pillow raises on damaged files
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Height and width from the file's header.
+    """Read height and width from the file's header.
 
     Raises:
         DataError: the file is missing or no image, or would fill the memory.
@@ -34,7 +34,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """RGB pixels (H, W, 3) of a PNG, JPEG, BMP, PPM or WebP file.
+    """Read RGB pixels (H, W, 3) of a PNG, JPEG, BMP, PPM or WebP file.
 
     Raises:
         DataError: the file is missing, damaged or no image, would fill the memory, or has more than 8 bits a channel. A
@@ -47,7 +47,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_index(path: Path) -> NDArray[np.int32]:
-    """Stored pixel values (H, W) of a one-channel image: palette positions, not colours.
+    """Read the stored pixel values (H, W) of a one-channel image: palette positions, not colours.
 
     Raises:
         DataError: the file is missing, damaged, no image, or a colour image.
@@ -64,7 +64,7 @@ def read_index(path: Path) -> NDArray[np.int32]:
 
 @contextmanager
 def _opened(path: Path, *, whole: bool = False) -> Iterator[Image.Image]:
-    """An image of which the header is read; with `whole`, every checksum in its file is right, where it has some."""
+    """Open an image and read its header; with `whole`, every checksum in its file is right, where it has some."""
     try:
         if whole:
             with Image.open(path, formats=_FORMATS) as image:
@@ -76,29 +76,23 @@ def _opened(path: Path, *, whole: bool = False) -> Iterator[Image.Image]:
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Height and width times `scale`, rounded, and at least one pixel."""
+    """Multiply height and width by `scale`, rounded, and at least one pixel."""
     height, width = (max(1, round(side * scale)) for side in size)
     return height, width
 
 
 def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Image (H, W, 3) at `size` = (height, width): bilinear, and averaging over the covered area when shrinking."""
+    """Resize an image (H, W, 3) to `size` = (height, width): bilinear, an average of what is covered when shrinking."""
     if image.shape[:2] == size:
         return image
     return np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def resize_label(label: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Label (H, W) at `size` = (height, width): the value under each new pixel's centre; void stays void."""
+    """Resize a label (H, W) to `size` = (height, width): the value under each new pixel's centre; void stays void."""
     if label.shape == size:
         return label
     return np.array(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))
-
-
-def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pixels (..., 3) of 0 to 255 as ImageNet-trained networks expect them, in the same layout."""
-    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
-    return (image.astype(np.float32) / np.float32(255) - mean) / std
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -33,25 +33,25 @@ Pixels = NDArray[np.uint8]
 IMAGE_RATE: Final = 10.0
 """Frames a second at which images are shown, which have no rate of their own."""
 LOST: Final = 1000
-"""Frames one after the other that cannot be decoded and are taken for the end, whatever length a video announces."""
+"""Number of frames in a row that cannot be decoded and are taken for the end, whatever length a video announces."""
 LARGEST: Final = 2**27  # pixels of a video's frame: 400 MB in RGB; 8K has 2**25
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Frames of one size in time order."""
+    """A video without labels: frames of one size in time order."""
 
     name: str
-    """Without dots in front, so that a folder may be called so: the stem of `...mp4` is two dots."""
+    """Name of the file or folder without dots in front, fit for a folder: `...mp4` has the stem `..`."""
     frames: Iterator[tuple[str, Pixels | DataError]]
-    """Names that differ from each other, and RGB pixels (H, W, 3) or why there are none. It can be read once."""
+    """Frames, to be read once: a name of its own and RGB pixels (H, W, 3) or why there are none."""
     count: int
-    """Of the frames; what a video announces may be wrong, and is 0 where it announces nothing."""
+    """Number of frames; what a video announces may be wrong, and is 0 where it announces nothing."""
     rate: float
     """Frames a second."""
 
     def readable(self, skip: bool) -> Iterator[tuple[str, Pixels]]:
-        """The frames that can be read.
+        """Go through the frames that can be read.
 
         Args:
             skip: leave out the others with a warning, and count them at the end.
@@ -100,7 +100,7 @@ def _of_images(name: str, paths: Sequence[Path], if_none: str) -> Recording:
 
 
 def _numbers_as_numbers(path: Path) -> list[tuple[str, int]]:
-    """What sorts frame_2 before frame_10."""
+    """Split a path so that frame_2 sorts before frame_10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", str(path))]
 
 
@@ -144,7 +144,7 @@ def _of_video(path: Path) -> Recording:
 
 
 def _decoded(path: Path, video: cv2.VideoCapture, count: int) -> Iterator[tuple[str, Pixels | DataError]]:
-    """Frames of a video, at the size of the first one.
+    """Decode the frames of a video, at the size of the first one.
 
     A failed read is a damaged frame if a later one succeeds, else the end. Where the end comes too early it is told,
     and is no error, as many containers only estimate their length.

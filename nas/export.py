@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cache.atomic import atomic_path, write_text
 from cache.datasets.shapes import Shapes
-from cache.images import IMAGENET_MEAN, IMAGENET_STD, normalise, resize_image
+from cache.images import IMAGENET_MEAN, IMAGENET_STD
 from nas.settings.command_line import run_command
 from nas.settings.errors import RunError
 
@@ -120,8 +120,10 @@ def _images(source: str | None, count: int) -> list[NDArray[np.uint8]]:
 
 
 def _network_input(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Normalised, (1, 3, H, W)."""
-    return np.ascontiguousarray(normalise(resize_image(image, size)).transpose(2, 0, 1)[None])
+    """Make the network's input (1, 3, H, W) of an image."""
+    from cache.frames import network_input  # loads torch
+
+    return np.ascontiguousarray(network_input([image], size, "cpu").numpy())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """CamVid in the layout of the SegNet tutorial (Brostow et al. 2009; Badrinarayanan et al. 2017): 480x360, 11 classes.
 
 Folders `train/ trainannot/ val/ valannot/ test/ testannot/`; images are .png or .jpg, labels are index PNGs of the same
-name with 0 to 10 for the classes and 11 for void. `0006R0_f01080.png` is frame 1080 of the recording 0006R0. Train and
+name with 0 to 10 for the classes and 11 for void. `0006R0_f01080.png` is frame 1080 of the sequence 0006R0. Train and
 test are labelled once a second (30 frames), val every second frame.
 """
 
@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"(?P<sequence>.+)_f?(?P<number>\d+)")
 
 
 class CamVid(FileDataset):
-    """CamVid as `root/train`, `root/trainannot`, and so on.
+    """CamVid, read from `root/train`, `root/trainannot` and so on.
 
     Raises:
         DataError: `root` holds no split.

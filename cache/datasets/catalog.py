@@ -24,7 +24,7 @@ def open_dataset(name: str, root: Path | None) -> Dataset:
     """Open a data set by name.
 
     Args:
-        name: one of the above.
+        name: key of `ON_DISK` or `MADE_UP`.
         root: its folder, or a folder that holds it under its name; None for $DYNCELL_DATA. Made-up data needs none.
 
     Raises:

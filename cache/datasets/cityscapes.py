@@ -1,7 +1,7 @@
 """Cityscapes (Cordts et al. 2016) in its official layout: 2048x1024, 19 classes, one labelled frame in each snippet.
 
-    leftImg8bit/<split>/<city>/<city>_<recording>_<number>_leftImg8bit.png    the labelled frames
-    gtFine/<split>/<city>/<city>_<recording>_<number>_gtFine_labelIds.png     their labels, as published
+    leftImg8bit/<split>/<city>/<city>_<drive>_<number>_leftImg8bit.png    the labelled frames
+    gtFine/<split>/<city>/<city>_<drive>_<number>_gtFine_labelIds.png     their labels, as published
     leftImg8bit_sequence/<split>/<city>/...                                   optional: 30 raw frames a snippet
 
 Raw frames before a labelled one become unlabelled frames of the same sequence (the labelled one is number 19 of 0 to
@@ -42,11 +42,11 @@ _LABEL_IDS: Final = range(34)
 _SOURCE: Final = "https://www.cityscapes-dataset.com/downloads/"
 _IMAGE: Final = "_leftImg8bit"
 _LABEL: Final = "_gtFine_labelIds"
-_NAME: Final = re.compile(r"(?P<recording>.+_\d+)_(?P<number>\d+)")
+_NAME: Final = re.compile(r"(?P<drive>.+_\d+)_(?P<number>\d+)")
 
 
 class Cityscapes(FileDataset):
-    """Cityscapes as `root/leftImg8bit`, `root/gtFine` and, where present, `root/leftImg8bit_sequence`.
+    """Cityscapes, read from `root/leftImg8bit`, `root/gtFine` and, where present, `root/leftImg8bit_sequence`.
 
     Args:
         root: the folder that holds these.
@@ -89,17 +89,17 @@ class Cityscapes(FileDataset):
         for stem, image in images.items():
             match = _NAME.fullmatch(stem)
             if match is None:
-                raise DataError(f"cannot read city, recording and number from {image}; keep the published names")
+                raise DataError(f"cannot read city, drive and number from {image}; keep the published names")
             number, width = int(match["number"]), len(match["number"])
             yield FrameFiles(Frame(stem, stem, number), image, labels[stem])
             for earlier in range(number - 1, number - 1 - self.before, -1):
-                name = f"{match['recording']}_{earlier:0{width}d}"
+                name = f"{match['drive']}_{earlier:0{width}d}"
                 if name not in raw:
                     break
                 yield FrameFiles(Frame(name, stem, earlier, labelled=False), raw[name], None)
 
     def _folder(self, kind: str, split: Split, ending: str, suffixes: frozenset[str]) -> dict[str, Path]:
-        """Files of all cities by their name without `ending`; none where the optional sequence is not there."""
+        """List the files of all cities by name without `ending`; none where the optional sequence is not there."""
         folder = self.root / kind / split
         if not folder.is_dir():
             if kind == "leftImg8bit_sequence":

@@ -1,7 +1,8 @@
 """What every data set is to the rest of the program: frames in time order, labels, and windows that never cross a jump.
 
-A `Frame` is a name, not pixels; a `Dataset` turns it into an image and a label. A sequence is one recording; a run is
-a piece of it without a jump, and windows and the meta split are made of runs. No file formats here, and no torch.
+A `Frame` is a name, not pixels; a `Dataset` turns it into an image and a label. A sequence is all that was filmed under
+one name; a clip is a stretch of it without a jump, and windows and the meta split are made of clips. No file formats
+here, and no torch.
 """
 
 from collections import Counter
@@ -25,22 +26,22 @@ MINIMUM_BLOCK: Final = 3  # frames in a validation block, so that it holds a win
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of one recording; two frames of a data set never share a name."""
+    """One frame of one sequence; two frames of a data set never share a name."""
 
     name: str
     sequence: str
     number: int
-    """Position in the recording, counted in frames of the video."""
+    """Position in the sequence, counted in frames of the video."""
     labelled: bool = True
 
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive frames of one run, as positions in the list they were made from."""
+    """Consecutive frames of one clip, as positions in the list they were made from."""
 
     positions: tuple[int, ...]
     gap: int
-    """Frames of the video from one position to the next (rounded mean; 0 for a window of one frame)."""
+    """Gap from one position to the next, in frames of the video (rounded mean; 0 for a window of one frame)."""
 
 
 class Dataset(Protocol):
@@ -59,32 +60,32 @@ class Dataset(Protocol):
         """Native height and width in pixels."""
 
     def frames(self, split: Split) -> tuple[Frame, ...]:
-        """All frames of a split, sequence after sequence, in time order within each.
+        """List all frames of a split, sequence after sequence, in time order within each.
 
         Raises:
             DataError: the split is absent, or an image and a label do not match up.
         """
 
     def image(self, frame: Frame) -> NDArray[np.uint8]:
-        """RGB pixels (H, W, 3).
+        """Read the RGB pixels (H, W, 3) of a frame.
 
         Raises:
             DataError: the image cannot be read or has another size.
         """
 
     def label(self, frame: Frame) -> NDArray[np.uint8]:
-        """Class of each pixel (H, W), `VOID` where there is none.
+        """Read the class of each pixel (H, W), `VOID` where there is none.
 
         Raises:
             DataError: the frame has no label, or it cannot be read, has another size, or holds an unknown value.
         """
 
     def fingerprint(self, split: Split) -> str:
-        """Hex digest that changes when a frame is added, removed, renamed or replaced."""
+        """Return a hex digest that changes when a frame is added, removed, renamed or replaced."""
 
 
-def runs(frames: Sequence[Frame]) -> tuple[range, ...]:
-    """Cut `frames` where the recording changes or jumps; ranges of positions that together cover the list.
+def clips(frames: Sequence[Frame]) -> tuple[range, ...]:
+    """Cut `frames` where the sequence changes or jumps; ranges of positions that together cover the list.
 
     A jump is a gap that differs by more than `GAP_TOLERANCE` from its sequence's usual gap: the most common one, and
     the smallest of those if several are.
@@ -107,9 +108,9 @@ def runs(frames: Sequence[Frame]) -> tuple[range, ...]:
 
 
 def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None = None) -> tuple[Window, ...]:
-    """Every window of `length` consecutive frames of one run whose last frame is labelled.
+    """List every window of `length` consecutive frames of one clip whose last frame is labelled.
 
-    A run that has no such window gives its longest one, if that has two frames: the frames before the last labelled
+    A clip that has no such window gives its longest one, if that has two frames: the frames before the last labelled
     one. So short clips are seen with as much of a past as they have.
 
     Args:
@@ -121,7 +122,7 @@ def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None
         raise ValueError(f"a window has 1 frame or more, but length is {length}")
     allowed = range(len(frames)) if within is None else frozenset(within)
     found = []
-    for piece in _pieces(runs(frames), allowed):
+    for piece in _pieces(clips(frames), allowed):
         ends = [position + 1 for position in piece if frames[position].labelled]
         whole = [range(end - length, end) for end in ends if end - length >= piece.start]
         shorter = [range(piece.start, end) for end in ends[-1:] if end - piece.start >= 2]
@@ -132,7 +133,7 @@ def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None
 
 
 def _pieces(ranges: Sequence[range], allowed: Collection[int]) -> list[range]:
-    """The longest stretches of `ranges` that lie in `allowed`."""
+    """Find the longest stretches of `ranges` that lie in `allowed`."""
     pieces = []
     for each in ranges:
         outside = [each.start - 1, *(i for i in each if i not in allowed), each.stop]
@@ -143,35 +144,35 @@ def _pieces(ranges: Sequence[range], allowed: Collection[int]) -> list[range]:
 def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Split a training list into meta-train and meta-val positions by contiguous blocks, so that windows cannot leak.
 
-    Of each run long enough for a block of `MINIMUM_BLOCK` frames, meta-val gets the last `share`, so every long
-    recording is on both sides. Of shorter runs it gets whole ones, spread evenly over the list. Where that gives
-    nothing, it gets one smallest block from the end of the longest run.
+    Of each clip long enough for a block of `MINIMUM_BLOCK` frames, meta-val gets the last `share`, so every long
+    clip is on both sides. Of shorter clips it gets whole ones, spread evenly over the list. Where that gives
+    nothing, it gets one smallest block from the end of the longest clip.
 
     Args:
         frames: in the order of `Dataset.frames`.
         share: part of the frames that meta-val should get, between 0 and 1.
 
     Raises:
-        DataError: no run is long enough to be divided.
+        DataError: no clip is long enough to be divided.
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie in (0, 1), but is {share}")
-    pieces = runs(frames)
+    pieces = clips(frames)
     held: list[int] = []
     short_seen = short_held = 0
-    for run in pieces:
-        block = round(share * len(run))
+    for clip in pieces:
+        block = round(share * len(clip))
         if block < MINIMUM_BLOCK:
-            short_seen += len(run)
-            block = len(run) if share * short_seen - short_held >= len(run) / 2 else 0
+            short_seen += len(clip)
+            block = len(clip) if share * short_seen - short_held >= len(clip) / 2 else 0
             short_held += block
-        held.extend(run[len(run) - block :])
+        held.extend(clip[len(clip) - block :])
     if not held:
         longest = max(pieces, key=len, default=range(0))
         if len(longest) < 2 * MINIMUM_BLOCK:
             raise DataError(
-                f"{len(frames)} training frames in {len(pieces)} runs cannot be split into meta-train and meta-val: "
-                f"the longest run without a jump has {len(longest)} frames and {2 * MINIMUM_BLOCK} are needed; "
+                f"{len(frames)} training frames in {len(pieces)} clips cannot be split into meta-train and meta-val: "
+                f"the longest clip without a jump has {len(longest)} frames and {2 * MINIMUM_BLOCK} are needed; "
                 "add frames or longer clips"
             )
         held.extend(longest[-MINIMUM_BLOCK:])
@@ -179,15 +180,15 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
     return tuple(i for i in range(len(frames)) if i not in chosen), tuple(held)
 
 
-def recordings(frames: Sequence[Frame]) -> tuple[range, ...]:
-    """Positions of pieces without a jump, each up to its last labelled frame."""
-    ends = ((run, [place for place in run if frames[place].labelled]) for run in runs(frames))
-    return tuple(range(run.start, labelled[-1] + 1) for run, labelled in ends if labelled)
+def labelled_clips(frames: Sequence[Frame]) -> tuple[range, ...]:
+    """Cut `frames` into `clips`, each up to its last labelled frame; those without one are left out."""
+    ends = ((clip, [place for place in clip if frames[place].labelled]) for clip in clips(frames))
+    return tuple(range(clip.start, labelled[-1] + 1) for clip, labelled in ends if labelled)
 
 
 def thinned(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
-    """The same frames, of which those at every `every`-th place of their recording alone may be labelled."""
-    places = (place for run in runs(frames) for place in range(1, len(run) + 1))
+    """Take labels away from all frames but those at every `every`-th place of their clip."""
+    places = (place for clip in clips(frames) for place in range(1, len(clip) + 1))
     return tuple(
         replace(frame, labelled=frame.labelled and place % every == 0)
         for frame, place in zip(frames, places, strict=True)

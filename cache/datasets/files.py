@@ -24,18 +24,19 @@ _HEAD: Final = 64 * 1024  # bytes of a file that enter the fingerprint: enough t
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """Where a frame lies; `label` is None for a frame that has none."""
+    """The files of a frame."""
 
     frame: Frame
     image: Path
     label: Path | None
+    """None for a frame that has none."""
 
 
 class FileDataset(ABC):
     """A `Dataset` on disk.
 
     Args:
-        name: what messages call it.
+        name: the word for it in messages.
         root: the folder that holds the splits.
         classes: their names.
         colours: one RGB colour a class.
@@ -63,11 +64,11 @@ class FileDataset(ABC):
 
     @abstractmethod
     def has(self, split: Split) -> bool:
-        """Whether there is anything of this split."""
+        """Tell whether there is anything of this split."""
 
     @abstractmethod
     def _find(self, split: Split) -> Iterable[FrameFiles]:
-        """Every frame of a split in any order; DataError if the split is absent or files do not match up."""
+        """List every frame of a split in any order; DataError if the split is absent or files do not match up."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -148,7 +149,7 @@ class FileDataset(ABC):
 
 
 def by_stem(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """The visible files of a folder with one of these suffixes, by name without suffix.
+    """List the visible files of a folder with one of these suffixes, by name without suffix.
 
     Raises:
         DataError: the folder is missing or cannot be read, or two files differ only in their suffix.

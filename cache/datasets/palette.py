@@ -4,17 +4,20 @@ import colorsys
 
 
 def made_up_colours(classes: int) -> tuple[tuple[int, int, int], ...]:
-    """RGB of as many classes; steps of the golden ratio keep hues apart, three brightnesses those that come close."""
+    """Choose an RGB colour for each class.
+
+    Steps of the golden ratio keep hues apart, and three brightnesses those that come close.
+    """
     return tuple(_rgb((0.618034 * index) % 1, (0.95, 0.7, 0.45)[index % 3]) for index in range(classes))
 
 
 def is_name(value: object) -> bool:
-    """Whether it can stand in a legend and in a line of a table."""
+    """Tell whether `value` can stand in a legend and in a line of a table."""
     return isinstance(value, str) and value != "" and value.isprintable()
 
 
 def is_colour(value: object) -> bool:
-    """Whether it is RGB."""
+    """Tell whether `value` is an RGB colour, three integers from 0 to 255."""
     return isinstance(value, list | tuple) and len(value) == 3 and all(type(c) is int and 0 <= c <= 255 for c in value)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cache.datasets.clips import Frame, Split
 
-Grid = NDArray[np.int64]  # a coordinate of each pixel, counted from a shape's centre
+Grid = NDArray[np.int64]  # a coordinate of each pixel, counted from the centre of a shape
 SIZE: Final = (96, 128)
 LENGTH: Final = 10  # frames of a clip
 CLIPS: Final[dict[Split, int]] = {"train": 24, "val": 6, "test": 6}
@@ -111,21 +111,21 @@ class Shapes:
         return label
 
     def hidden(self, frame: Frame) -> NDArray[np.bool_]:
-        """Where fog hides the scene, (H, W)."""
+        """Return where fog hides the scene, bool (H, W)."""
         hidden: NDArray[np.bool_] = self._clip(frame).hidden[frame.number]
         return hidden
 
     def flow(self, frame: Frame, offset: int = 1) -> NDArray[np.float32]:
-        """Where each pixel's surface moves until `offset` frames later, (H, W, 2) as (dx, dy) in pixels.
+        """Return where each pixel's surface moves until `offset` frames later, (H, W, 2) as (dx, dy) in pixels.
 
-        A negative offset tells where it was in an earlier frame.
+        A negative offset gives where it was in an earlier frame.
         """
         clip = self._clip(frame)
         flow: NDArray[np.float32] = (offset * clip.velocities[clip.layers[frame.number]]).astype(np.float32)
         return flow
 
     def visible(self, frame: Frame) -> NDArray[np.bool_]:
-        """Whether each pixel's surface is in the next frame, neither outside nor behind another shape (H, W).
+        """Return whether each pixel's surface is in the next frame, not outside or behind another shape: bool (H, W).
 
         Fog does not count: labels and flow are of the scene behind it.
         """
@@ -179,7 +179,7 @@ def _render(rng: np.random.Generator) -> _Clip:
 
 
 def _spread(rng: np.random.Generator, count: int) -> Grid:
-    """Centres (x, y) of the shapes half-way through the clip: one to each cell of a 2 x 3 grid, shaken."""
+    """Place the centres (x, y) of the shapes half-way through the clip: one to each cell of a 2 x 3 grid, shaken."""
     cells = rng.permutation(6)[:count]
     height, width = SIZE[0] // 2, SIZE[1] // 3
     centres = np.stack([(cells % 3) * width + width // 2, (cells // 3) * height + height // 2], axis=-1)
@@ -192,7 +192,7 @@ def _ripples(x: Grid, y: Grid, frequencies: NDArray[np.float64], phases: NDArray
 
 
 def _fog(rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Where one frame is hidden, (H, W): some elliptic patches."""
+    """Draw where one frame is hidden, (H, W): some elliptic patches."""
     y, x = np.indices(SIZE)
     hidden = np.zeros(SIZE, bool)
     for _ in range(FOG_PATCHES):
@@ -203,7 +203,7 @@ def _fog(rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def _film(rng: np.random.Generator, scene: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """What the camera sees of the scene (T, H, W, 3): flicker, fog, noise."""
+    """Film the scene (T, H, W, 3): flicker, fog, noise."""
     flicker = rng.uniform(*_FLICKER, (LENGTH, 1, 1, 1))
     seen = np.where(hidden[..., None], np.array(_FOG, float), scene * flicker)
     return (seen + rng.normal(0, _NOISE, seen.shape)).clip(0, 255).astype(np.uint8)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cache.datasets.clips import Dataset, Split, recordings, windows
+from cache.datasets.clips import Dataset, Split, labelled_clips, windows
 from cache.errors import DataError
 from cache.flow import FlowCache, ensure_flows, short_pairs
 from cache.frames import Frames
@@ -23,7 +23,7 @@ class EvaluationData:
     """Working height and width."""
     frames: Frames
     """All of the split."""
-    runs: tuple[range, ...]
+    clips: tuple[range, ...]
     """Positions in `frames` of pieces without a jump, each up to its last labelled frame."""
     scored: tuple[int, ...]
     """Positions of the labelled frames that have a past."""
@@ -34,21 +34,21 @@ class EvaluationData:
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split, size: tuple[int, int], window: int, directory: Path) -> Self:
-        """Find runs and windows, and make the optical flow if it is not there.
+        """Find clips and windows, and make the optical flow if it is not there.
 
         Args:
             dataset: of labelled clips.
             split: of it.
             size: working height and width.
-            window: frames, where a run has as many.
+            window: frames, where a clip has as many.
             directory: for the flow.
 
         Raises:
             DataError: the split is absent or damaged, or no labelled frame in it has a past.
         """
         frames = dataset.frames(split)
-        recorded = recordings(frames)
-        scored = tuple(place for run in recorded for place in run[1:] if frames[place].labelled)
+        clips = labelled_clips(frames)
+        scored = tuple(place for clip in clips for place in clip[1:] if frames[place].labelled)
         if not scored:
             raise DataError(
                 f"the {split} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
@@ -62,7 +62,7 @@ class EvaluationData:
             split,
             size,
             frames=Frames(dataset, frames, size),
-            runs=recorded,
+            clips=clips,
             scored=scored,
             windows=tuple(found.positions for found in windows(frames, window)),
             flows=ensure_flows(dataset, split, size=size, directory=directory) if near else None,

@@ -1,9 +1,9 @@
 """How a video network does on a split: what it gets right, and how steadily.
 
-- Streamed, as it is used: the static network on the first frame of each run, the head on all frames after it.
+- Streamed, as it is used: the static network on the first frame of each clip, the head on all frames after it.
 - Windowed, as cells are searched and trained: every window of so many frames, of which the last is scored.
 
-Frames that have no past, the first ones of runs, are counted apart: on them a network is its static one.
+Frames that have no past, the first ones of clips, are counted apart: on them a network is its static one.
 """
 
 from collections.abc import Collection, Mapping
@@ -72,7 +72,7 @@ class _Steadiness:
         self._place, self._map = -1, torch.empty(0)
 
     def add(self, place: int, classes: Tensor) -> None:
-        """The map (1, H, W) of the frame at `place`, the next one or that of another run."""
+        """The map (1, H, W) of the frame at `place`, the next one or that of another clip."""
         there, back = (self._place, place), (place, self._place)
         if self._flows is not None and there in self._flows.pairs:
             forward, backward = (self._flows.batch([pair], self._device) for pair in (there, back))
@@ -102,11 +102,11 @@ def evaluate(
     network.to(compute.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     first, later = (ConfusionMatrix(len(data.classes), compute.device) for _ in range(2))
     steadiness, kept = _Steadiness(data, compute.device), {}
-    with tqdm(desc=name, total=sum(map(len, data.runs)), unit="frame", leave=False, disable=None) as progress:
-        for run in data.runs:
-            stream = segmented(network, data.frames, ([place] for place in run), compute)
-            for place, (pred, labels) in zip(run, stream, strict=True):
-                (first if place == run.start else later).update(pred, labels)
+    with tqdm(desc=name, total=sum(map(len, data.clips)), unit="frame", leave=False, disable=None) as progress:
+        for clip in data.clips:
+            stream = segmented(network, data.frames, ([place] for place in clip), compute)
+            for place, (pred, labels) in zip(clip, stream, strict=True):
+                (first if place == clip.start else later).update(pred, labels)
                 steadiness.add(place, pred)
                 if place in shown:
                     kept[place] = pred[0].byte().cpu().numpy()
@@ -126,7 +126,7 @@ def windowed(network: VideoNetwork, data: EvaluationData, compute: Compute) -> C
 def labels_consistency(data: EvaluationData) -> dict[str, float]:
     """The labels' own score under the same flow: that of a network that is always right, drawn by hand at its edges."""
     steadiness, cpu = _Steadiness(data, torch.device("cpu")), torch.device("cpu")
-    for run in data.runs if data.flows is not None else ():
-        for place in run:
+    for clip in data.clips if data.flows is not None else ():
+        for place in clip:
             steadiness.add(place, data.frames.batch([place], cpu)[1])
     return steadiness.scores()

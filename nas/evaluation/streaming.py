@@ -1,4 +1,4 @@
-"""Video networks over whole recordings, frame after frame, as they are used."""
+"""Video networks over whole clips, frame after frame, as they are used."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,13 +14,13 @@ from nas.settings.compute import Compute
 
 
 def streaming_confusion(
-    network: VideoNetwork, frames: Frames, recordings: Sequence[range], compute: Compute
+    network: VideoNetwork, frames: Frames, clips: Sequence[range], compute: Compute
 ) -> ConfusionMatrix:
-    """Score a network, which is left in eval mode, on all frames but the first ones of recordings."""
+    """Score a network, which is left in eval mode, on all frames but the first ones of clips."""
     network.eval()
     matrix = ConfusionMatrix(network.classes, compute.device)
-    for recording in recordings:
-        stream = segmented(network, frames, ([place] for place in recording), compute)
+    for clip in clips:
+        stream = segmented(network, frames, ([place] for place in clip), compute)
         for pred, labels in itertools.islice(stream, 1, None):
             matrix.update(pred, labels)
     return matrix

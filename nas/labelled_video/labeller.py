@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cache.images import normalise, resize_image, scaled_size
+from cache.frames import network_input
+from cache.images import scaled_size
 from nas.networks.logits import classes_of
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
@@ -47,8 +48,7 @@ class Labeller:
     @torch.inference_mode()
     def __call__(self, image: Pixels) -> Pixels:
         """The class of each pixel (H, W) of the next frame, RGB (H, W, 3) of any size. Raises NonFiniteError."""
-        pixels = torch.from_numpy(normalise(resize_image(image, self._size)))
-        batch = pixels.to(self._compute.device).permute(2, 0, 1)[None]
+        batch = network_input([image], self._size, self._compute.device)
         with self._compute.autocast():
             logits, self._state = self._network(batch, self._state)
         label: Pixels = classes_of(logits, image.shape[:2])[0].to(torch.uint8).cpu().numpy()

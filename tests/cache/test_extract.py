@@ -14,7 +14,7 @@ from cache.datasets.clips import VOID, Frame
 from cache.errors import DataError
 from cache.extract import ensure_features
 from cache.features import FeatureCache
-from cache.images import normalise, resize_image
+from cache.frames import network_input
 from cache.static.network import StaticNetwork
 
 SIZE = (44, 60)  # not the clips' own size, and odd at every stride
@@ -91,9 +91,9 @@ def test_rows_are_the_frames_of_the_splits_one_after_another(built):
 def test_features_are_what_the_network_makes_of_each_frame_alone(built):
     frames = [*Clips().frames("train"), *Clips().frames("val")]
     for i, frame in enumerate(frames):
-        image = torch.from_numpy(normalise(resize_image(Clips().image(frame), SIZE))).permute(2, 0, 1)
+        image = network_input([Clips().image(frame)], SIZE, "cpu")
         with torch.inference_mode():
-            expected = NETWORK.features(image[None])
+            expected = NETWORK.features(image)
         for name, tensor in expected.items():
             torch.testing.assert_close(built.tensor(name)[i].float(), tensor[0], rtol=2e-3, atol=1e-4)
 

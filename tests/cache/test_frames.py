@@ -6,8 +6,8 @@ import torch
 
 from cache import frames as frames_module
 from cache.datasets.clips import Frame
-from cache.frames import Frames, LabelledFrames
-from cache.images import normalise, resize_image, resize_label
+from cache.frames import Frames, LabelledFrames, network_input
+from cache.images import IMAGENET_MEAN, IMAGENET_STD, resize_image, resize_label
 
 CPU = torch.device("cpu")
 
@@ -30,11 +30,20 @@ class Clips:
         return self.labels[frame.number]
 
 
+def test_the_input_of_a_network_is_by_hand():
+    pixels = np.array([[[0, 128, 255]]], np.uint8)
+    expected = [(v / 255 - m) / s for v, m, s in zip((0, 128, 255), IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    images = network_input([pixels, pixels], (1, 1), CPU)
+    assert images.dtype == torch.float32
+    np.testing.assert_allclose(images[1, :, 0, 0], expected, rtol=1e-6)
+    assert network_input([pixels], (5, 7), CPU).shape == (1, 3, 5, 7)
+
+
 def test_a_batch_is_what_reading_resizing_and_normalising_one_by_one_gives():
     clips = Clips(5)
     images, labels = LabelledFrames(clips, clips.list, (7, 9)).batch([3, 0], CPU)
     for i, number in enumerate((4, 0)):  # frame 1 has no label and is left out
-        expected = normalise(resize_image(clips.images[number], (7, 9)))
+        expected = (resize_image(clips.images[number], (7, 9)) / 255 - IMAGENET_MEAN) / IMAGENET_STD
         np.testing.assert_allclose(images[i].permute(1, 2, 0).numpy(), expected, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(labels[i].numpy(), resize_label(clips.labels[number], (7, 9)))
     assert images.is_contiguous(memory_format=torch.channels_last)

@@ -8,10 +8,7 @@ from PIL import Image
 
 from cache.errors import DataError
 from cache.images import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     image_size,
-    normalise,
     read_image,
     read_index,
     resize_image,
@@ -45,13 +42,6 @@ def test_resizing_to_the_own_size_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     np.testing.assert_array_equal(resize_image(image, (5, 7)), image)
     np.testing.assert_array_equal(resize_label(image[..., 0], (5, 7)), image[..., 0])
-
-
-def test_normalised_pixels_are_by_hand():
-    pixels = np.array([[[0, 128, 255]]], np.uint8)
-    expected = [(v / 255 - m) / s for v, m, s in zip((0, 128, 255), IMAGENET_MEAN, IMAGENET_STD, strict=True)]
-    assert normalise(pixels).dtype == np.float32
-    np.testing.assert_allclose(normalise(pixels)[0, 0], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])

@@ -11,7 +11,7 @@ from PIL import Image
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.errors import DataError
-from cache.images import normalise, resize_image
+from cache.images import resize_image
 from cache.static.network import StaticNetwork
 from nas.export import Arguments, main
 from nas.networks.heads import build_head
@@ -69,7 +69,7 @@ def test_what_is_written_runs_by_the_description_alone(checkpoint, frames, tmp_p
         logits = outputs.pop("logits")
         memory = {name.removeprefix("next."): tensor for name, tensor in outputs.items()}
         with torch.no_grad():
-            tensor = torch.from_numpy(normalise(pixels)).permute(2, 0, 1)[None]
+            tensor = torch.from_numpy(images)
             expected, state = network.later(tensor, state) if number else network.first(tensor)
         np.testing.assert_allclose(logits, expected, atol=1e-5)
 

@@ -112,7 +112,7 @@ def facts(
         "scores": f"at {scored}, pooled over all pixels, means over the classes that the labels have; ± is the "
         "standard deviation over seeds",
         "streamed": f"{len(data.scored)} labelled frames that have a past; the static network begins a run (there are "
-        f"{len(data.runs)}) and the head goes through it; what is not called otherwise is streamed",
+        f"{len(data.clips)}) and the head goes through it; what is not called otherwise is streamed",
         "windowed": f"the last frames of {len(data.windows)} windows of {lengths} frames",
         "TC": f"temporal consistency of {pairs} pairs of frames at most {SHORT_GAP} frames of the video apart, without "
         "surfaces that left the frame or were covered; the labels' own score is what a network gets that is always "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.warping import agree
-from cache.datasets.clips import Dataset, recordings, thinned, windows
+from cache.datasets.clips import Dataset, labelled_clips, thinned, windows
 from cache.errors import DataError
 from cache.flow import FlowCache, Pair, ensure_flows
 from cache.frames import Frames
@@ -27,7 +27,7 @@ class VideoData:
     windows: tuple[tuple[int, ...], ...]
     """Positions in `train` of each window's frames, in time order."""
     val: Frames
-    recordings: tuple[range, ...]
+    clips: tuple[range, ...]
     """Positions in `val`."""
     flows: FlowCache | None = None
     """Of `train`, from near frames to those before them."""
@@ -45,12 +45,12 @@ class VideoData:
         label_every: int = 1,
         checked: bool = False,
     ) -> "VideoData":
-        """The whole training list in windows of `length` frames, and the validation list in recordings.
+        """The whole training list in windows of `length` frames, and the validation list in clips.
 
         Args:
             dataset: with a training and a validation list.
             size: working height and width.
-            length: frames in a window, where a recording has as many.
+            length: frames in a window, where a clip has as many.
             flow_directory: for the optical flow of the training list; None does without.
             label_every: of so many training frames, one counts as labelled; see `thinned`.
             checked: let flow lead nowhere from what the other frame hides: where it and the flow back disagree.
@@ -60,8 +60,8 @@ class VideoData:
                 asked for and no two training frames are near enough.
         """
         train, val = dataset.frames("train"), dataset.frames("val")
-        found, scored = windows(train, length), recordings(val)
-        for name, fits in (("training", found), ("validation", any(len(recording) > 1 for recording in scored))):
+        found, scored = windows(train, length), labelled_clips(val)
+        for name, fits in (("training", found), ("validation", any(len(clip) > 1 for clip in scored))):
             if not fits:
                 raise DataError(
                     f"the {name} list of {dataset.name} has no two consecutive frames of which the second is labelled, "

@@ -73,7 +73,7 @@ class Retraining:
         Args:
             config: the recipe.
             network: as it starts; it is moved to the device and trained in place.
-            data: windows to learn from, recordings to be scored on.
+            data: windows to learn from, clips to be scored on.
             compute: where and how precisely.
             seed: root of the random streams of order and augmentation.
             weights: of the classes in the loss, (classes,).
@@ -155,7 +155,7 @@ class Retraining:
         if done % config.validate_every and done not in (config.head_epochs, total):
             return True
         data = self._data
-        scores = streaming_confusion(self._network, data.val, data.recordings, self._compute).scores()
+        scores = streaming_confusion(self._network, data.val, data.clips, self._compute).scores()
         better = self._saved.add(done, {"loss": loss} | scores)
         log.info(
             "%s: epoch %d/%d (%s), loss %.3f, mIoU %.2f (best %.2f), %s left",

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cache.datasets.camvid import CamVid
-from cache.datasets.clips import VOID, Frame, meta_split, runs, windows
+from cache.datasets.clips import VOID, Frame, clips, meta_split, windows
 from cache.errors import DataError
 
 REAL = Path(__file__).parents[3] / "../shared/data/camvid"
@@ -14,7 +14,7 @@ with_real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"needs CamVid in 
 
 @pytest.fixture
 def root(tmp_path, put, picture):
-    """Three frames of two recordings; labels count up from 0 and end in 11."""
+    """Three frames of two sequences; labels count up from 0 and end in 11."""
     label = np.arange(48).reshape(6, 8) % 12
     for stem in ("0006R0_f01110", "0006R0_f01080", "0001TP_006690"):
         put(tmp_path / "train" / f"{stem}.png", picture())
@@ -22,7 +22,7 @@ def root(tmp_path, put, picture):
     return tmp_path
 
 
-def test_frames_are_in_time_order_within_their_recordings(root):
+def test_frames_are_in_time_order_within_their_sequences(root):
     assert CamVid(root).frames("train") == (
         Frame("0001TP_006690", "0001TP", 6690),
         Frame("0006R0_f01080", "0006R0", 1080),
@@ -169,18 +169,18 @@ def test_the_fingerprint_does_not_follow_where_the_data_lies(root, tmp_path_fact
 
 
 @with_real_data
-def test_real_camvid_has_the_published_runs_and_windows():
+def test_real_camvid_has_the_published_clips_and_windows():
     camvid = CamVid(REAL)
     train, val = camvid.frames("train"), camvid.frames("val")
-    assert (len(train), len(runs(train)), len(windows(train, 3)), len(windows(train, 2))) == (367, 5, 357, 362)
-    assert (len(val), len(runs(val)), len(windows(val, 3)), len(windows(val, 2))) == (101, 1, 99, 100)
+    assert (len(train), len(clips(train)), len(windows(train, 3)), len(windows(train, 2))) == (367, 5, 357, 362)
+    assert (len(val), len(clips(val)), len(windows(val, 3)), len(windows(val, 2))) == (101, 1, 99, 100)
     assert {window.gap for window in windows(train, 2)} == {29, 30, 31}
     assert {window.gap for window in windows(val, 3)} == {2}
     assert camvid.size == (360, 480)
 
 
 @with_real_data
-def test_real_camvid_meta_split_has_every_recording_on_both_sides():
+def test_real_camvid_meta_split_has_every_sequence_on_both_sides():
     frames = CamVid(REAL).frames("train")
     train, val = meta_split(frames, 0.1)
     assert (len(train), len(val)) == (332, 35)

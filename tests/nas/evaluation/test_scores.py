@@ -143,7 +143,7 @@ def test_frames_far_apart_have_no_temporal_consistency(tmp_path):
 
 def test_unlabelled_frames_fill_the_memory_and_what_follows_the_last_label_is_not_run(tmp_path):
     data = EvaluationData.of(FewShapes(labelled=(2, 3)), "val", SIZE, 3, tmp_path)
-    assert data.runs == (range(4), range(5, 9))
+    assert data.clips == (range(4), range(5, 9))
     assert data.scored == (2, 3, 7, 8)
     assert data.windows == ((0, 1, 2), (1, 2, 3), (5, 6, 7), (6, 7, 8))
     found = evaluate(network("tdnet"), data, CPU)

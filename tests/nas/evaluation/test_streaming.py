@@ -1,4 +1,4 @@
-"""Checks on video networks over whole recordings."""
+"""Checks on video networks over whole clips."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.datasets import shapes
-from cache.datasets.clips import Frame, recordings
+from cache.datasets.clips import Frame, labelled_clips
 from cache.datasets.shapes import Shapes
 from cache.frames import Frames
 from cache.static.network import StaticNetwork
@@ -31,14 +31,14 @@ SIZE = (24, 32)
         ((), []),
     ],
 )
-def test_recordings_end_at_jumps_and_at_the_last_label(labelled, expected):
+def test_labelled_clips_end_at_jumps_and_at_the_last_label(labelled, expected):
     numbers = (0, 1, 2, 50, 51, 52)
     frames = [Frame(str(place), "clip", number, place in labelled) for place, number in enumerate(numbers)]
-    assert list(recordings(frames)) == expected
+    assert list(labelled_clips(frames)) == expected
 
 
 @pytest.mark.parametrize("name", ["per_frame", "tmanet"])
-def test_frames_after_the_first_are_scored_with_a_memory_that_starts_anew_with_each_recording(monkeypatch, name):
+def test_frames_after_the_first_are_scored_with_a_memory_that_starts_anew_with_each_clip(monkeypatch, name):
     monkeypatch.setitem(shapes.CLIPS, "val", 2)
     data = Shapes()
     frames = Frames(data, data.frames("val"), SIZE)

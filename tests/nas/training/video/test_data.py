@@ -48,7 +48,7 @@ class Sparse(Shapes):
 def test_the_whole_training_list_is_cut_into_windows_and_the_validation_list_streamed():
     data = VideoData.of(Shapes(), SIZE, 3)
     assert data.windows == tuple((p, p + 1, p + 2) for p in [*range(8), *range(10, 18)])
-    assert data.recordings == (range(10), range(10, 20))
+    assert data.clips == (range(10), range(10, 20))
     windows = data.read(torch.tensor(data.windows[:2]), CPU)
     assert (windows.images.shape, windows.labels.shape) == ((3, 2, 3, *SIZE), (3, 2, *SIZE))
     assert windows.flows is None
@@ -70,7 +70,7 @@ def test_fewer_labels_are_those_at_every_so_many_places_of_a_recording():
     assert torch.equal(labels[known], all_labels[known])
 
 
-def test_flows_go_from_each_frame_to_the_one_before_and_nowhere_between_recordings(tmp_path):
+def test_flows_go_from_each_frame_to_the_one_before_and_nowhere_between_clips(tmp_path):
     dataset = Shapes()
     data = VideoData.of(dataset, dataset.size, 3, tmp_path)
     positions = torch.tensor([[3, 4, 5], [8, 9, 10]])

@@ -34,7 +34,7 @@ def data(monkeypatch):
     for split, clips in (("train", 2), ("val", 1)):
         monkeypatch.setitem(shapes.CLIPS, split, clips)
     data = VideoData.of(Shapes(), SIZE, 3)
-    return dataclasses.replace(data, windows=data.windows[::2], recordings=(range(3),))  # 8 windows, to save time
+    return dataclasses.replace(data, windows=data.windows[::2], clips=(range(3),))  # 8 windows, to save time
 
 
 def network(genotype=CELL):
