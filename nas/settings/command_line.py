@@ -11,6 +11,7 @@ import tyro
 
 from cache.errors import DataError
 from nas.settings.allocator import keep_freed_memory
+from nas.settings.commands import commands
 from nas.settings.config import PretrainConfig
 from nas.settings.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
 from nas.settings.errors import NonFiniteError, RunError
@@ -41,10 +42,10 @@ def run_command(
     keep_freed_memory()
     try:
         if config is None:
-            arguments = tyro.cli(kind, prog=f"python -m {module}")
+            arguments = tyro.cli(kind, prog=_typed(module))
         else:
             base = kind(config=_base_config(config, sys.argv[1:]))  # type: ignore[call-arg]
-            arguments = tyro.cli(kind, prog=f"python -m {module}", default=base)
+            arguments = tyro.cli(kind, prog=_typed(module), default=base)
         main(arguments)
     except (DataError, RunError, SpaceError, NonFiniteError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -53,6 +54,13 @@ def run_command(
         print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _typed(module: str) -> str:
+    """How the command was called: as `dyncell search` or as `python -m nas.search`."""
+    names = {f"nas.{file}": name for name, file in commands().items()}
+    by_name = "dyncell" in (Path(word).stem for word in sys.orig_argv[1:3])
+    return f"dyncell {names[module]}" if by_name else f"python -m {module}"
 
 
 class _LogFile(logging.FileHandler):

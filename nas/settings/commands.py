@@ -1,0 +1,26 @@
+"""The commands: the files directly in `nas/`, each with the sentence that its docstring begins with. No torch."""
+
+import ast
+from pathlib import Path
+from typing import Final
+
+NAS: Final = Path(__file__).parents[1]
+SHORT: Final = {"list_runs": "runs", "manage_cache": "cache"}
+"""Names of modules that cannot be called what the command is: packages are called so."""
+
+
+def commands() -> dict[str, str]:
+    """Name of each command -> its module in `nas`."""
+    modules = sorted(path.stem for path in NAS.glob("*.py") if not path.stem.startswith("__"))
+    return {SHORT.get(module, module): module for module in modules}
+
+
+def overview() -> str:
+    """One line a command."""
+    return "\n".join(f"  {name:10}{_sentence(module)}" for name, module in commands().items())
+
+
+def _sentence(module: str) -> str:
+    """What follows the colon in "`python -m nas.search`: from frames on disk to a ranked list of cells."."""
+    text = ast.get_docstring(ast.parse((NAS / f"{module}.py").read_text(encoding="utf-8"))) or ""
+    return text.splitlines()[0].partition(": ")[2].rstrip(".")
