@@ -11,6 +11,8 @@ import dyncell
 from nas.settings.commands import commands, overview
 
 ROOT = Path(__file__).parents[2]
+WITHOUT_EDITABLE = "import sys; sys.meta_path = [each for each in sys.meta_path if 'ditable' not in str(each)]"
+"""What an editable install adds to the ways of importing finds modules even of packages that are hidden."""
 
 
 def run(*words, cwd=ROOT, path=ROOT):
@@ -91,7 +93,8 @@ def test_a_module_that_runs_says_which_folder_hides_a_package(hidden, name):
 
 @pytest.mark.parametrize(("name", "asked"), [("nas", "build_head"), ("cache", "load"), ("searchspace", "Genotype")])
 def test_an_import_says_so_too(hidden, name, asked):
-    result = run("-c", f"import dyncell; dyncell.{asked}", cwd=hidden(name))
+    code = f"{WITHOUT_EDITABLE}; import dyncell; dyncell.{asked}"
+    result = run("-c", code, cwd=hidden(name))
     assert f"a file or folder called {name} in the working directory" in result.stderr.splitlines()[-1]
 
 
