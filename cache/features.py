@@ -19,7 +19,7 @@ _NAMES: Final = "names"
 
 @dataclass(frozen=True, eq=False)
 class FeatureCache:
-    """Features and labels of N frames.
+    """Features and labels of N frames, mapped from a file.
 
     `arrays` holds `layer2`, `layer3`, `layer4` and `dec` as float16 (N, h, w, C), `label8` as uint8 of the size of
     `layer2`, and `label` as uint8 (N, H, W). Row i of each belongs to frame `names[i]`. The arrays are mapped from the
@@ -37,7 +37,7 @@ class FeatureCache:
 
         Args:
             path: a file that `build` wrote.
-            fingerprint: that it must have.
+            fingerprint: the one it must have.
             verify: read and check every byte; False trusts them, as a worker may whose driver has just checked.
 
         Raises:
@@ -55,7 +55,7 @@ class FeatureCache:
         return cls(path, fingerprint, names, arrays)
 
     def tensor(self, name: str) -> Tensor:
-        """One array without a copy: features as float16 (N, C, h, w) in channels-last order, labels as they are."""
+        """View one array: features as float16 (N, C, h, w) in channels-last order, labels as they are."""
         tensor = torch.from_numpy(self.arrays[name])
         return tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor
 
@@ -64,10 +64,10 @@ class FeatureCache:
         """Write the file, atomically and one record at a time.
 
         Args:
-            path: of the file; an existing one is replaced at the very end.
-            fingerprint: that `open` has to ask for.
-            spec: kept in the file as an attribute, for people who ask what it was made of.
-            names: of all frames, one or more, in order.
+            path: the file; an existing one is replaced at the very end.
+            fingerprint: the one that `open` has to ask for.
+            spec: what the features are made of, kept in the file for people who ask.
+            names: all frames' names, one or more, in order.
             records: consecutive rows of every array.
 
         Raises:

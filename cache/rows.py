@@ -17,7 +17,7 @@ from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.sealed import array_places
 
-Wanted = Mapping[str, Tensor]  # name of an array -> positions (N, T) of the rows wanted from it
+Request = Mapping[str, Tensor]  # name of an array -> positions (N, T) of the rows to read from it
 Batch = dict[str, Tensor]  # name -> features (T, N, C, h, w), channels-last, or labels (T, N, h, w)
 T = TypeVar("T")
 V = TypeVar("V")
@@ -26,13 +26,13 @@ AHEAD: Final = 2  # batches read before they are asked for; a second one evens o
 
 
 class Rows(Protocol):
-    """Where training takes its batches from."""
+    """Source of batches for training and scoring."""
 
-    def batch(self, wanted: Wanted) -> Batch:
-        """One batch, on the device of the computation."""
+    def batch(self, request: Request) -> Batch:
+        """Read one batch, on the device of the computation."""
 
-    def batches(self, wanted: Iterable[Wanted]) -> Iterator[Batch]:
-        """Many batches, in their order."""
+    def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
+        """Read many batches, in their order."""
 
 
 class HeldRows:
@@ -43,13 +43,13 @@ class HeldRows:
         self._arrays = {name: torch.from_numpy(cache.arrays[name]).to(home) for name in names}
         self._home, self._device = home, device
 
-    def batch(self, wanted: Wanted) -> Batch:
-        places = {name: positions.to(self._home) for name, positions in wanted.items()}
+    def batch(self, request: Request) -> Batch:
+        places = {name: positions.to(self._home) for name, positions in request.items()}
         rows = {name: self._arrays[name].index_select(0, where.T.flatten()) for name, where in places.items()}
-        return _shaped(rows, wanted, self._device)
+        return _shaped(rows, request, self._device)
 
-    def batches(self, wanted: Iterable[Wanted]) -> Iterator[Batch]:
-        return map(self.batch, wanted)
+    def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
+        return map(self.batch, requests)
 
 
 class StreamedRows:
@@ -65,13 +65,13 @@ class StreamedRows:
         _, self._places = array_places(self._file)
         self._device = device
 
-    def batch(self, wanted: Wanted) -> Batch:
+    def batch(self, request: Request) -> Batch:
         """Read one batch. Raises DataError if the file has become shorter, OSError if it cannot be read."""
-        rows = {name: self._read(name, positions.T.flatten().tolist()) for name, positions in wanted.items()}
-        return _shaped(rows, wanted, self._device)
+        rows = {name: self._read(name, positions.T.flatten().tolist()) for name, positions in request.items()}
+        return _shaped(rows, request, self._device)
 
-    def batches(self, wanted: Iterable[Wanted]) -> Iterator[Batch]:
-        return ahead(self.batch, wanted)
+    def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
+        return ahead(self.batch, requests)
 
     def _read(self, name: str, positions: Sequence[int]) -> Tensor:
         shape, dtype, offset = self._places[name]
@@ -94,14 +94,14 @@ def ahead(work: Callable[[T], V], items: Iterable[T]) -> Iterator[V]:
             yield under_way.popleft().result()
 
 
-def _shaped(rows: Mapping[str, Tensor], wanted: Wanted, device: torch.device) -> Batch:
-    """Rows (T * N, h, w, C) of features and (T * N, h, w) of labels in the layouts of a batch."""
-    moved = {name: array.to(device).view(*wanted[name].T.shape, *array.shape[1:]) for name, array in rows.items()}
+def _shaped(rows: Mapping[str, Tensor], request: Request, device: torch.device) -> Batch:
+    """Lay rows (T * N, h, w, C) of features and (T * N, h, w) of labels out as in a batch."""
+    moved = {name: array.to(device).view(*request[name].T.shape, *array.shape[1:]) for name, array in rows.items()}
     return {name: array.permute(0, 1, 4, 2, 3) if array.dim() == 5 else array for name, array in moved.items()}
 
 
 def batched(windows: Sequence[tuple[int, ...]], size: int) -> Iterator[Tensor]:
-    """Windows as batches (N, T) of positions, `size` at a time in their order, each of one length."""
+    """Yield windows as batches (N, T) of positions, `size` at a time in their order, each of one length."""
     by_length: dict[int, list[tuple[int, ...]]] = {}
     for window in windows:
         by_length.setdefault(len(window), []).append(window)

@@ -10,29 +10,30 @@ import torch
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds."""
+    """Seconds that a repetition takes."""
 
     median: float
+    """Median of the repetitions."""
     low: float
-    """10th percentile."""
+    """10th percentile of the repetitions."""
     high: float
-    """90th percentile."""
+    """90th percentile of the repetitions."""
 
 
-def measure(run: Callable[[], object], device: torch.device, repeats: int, warm_up: int = 2) -> Latency:
-    """Time `run`, each repetition to the end of what it started on `device`.
+def measure(step: Callable[[], object], device: torch.device, repeats: int, warm_up: int = 2) -> Latency:
+    """Time `step`, each repetition to the end of what it started on `device`.
 
     Args:
-        run: what is timed.
-        device: that is waited for, if it works asynchronously.
-        repeats: timed repetitions.
-        warm_up: repetitions before them that are not timed.
+        step: a callable without arguments.
+        device: where `step` computes; it is waited for, if it works asynchronously.
+        repeats: number of timed repetitions.
+        warm_up: number of repetitions before them that are not timed.
     """
     seconds = []
     for _ in range(warm_up + repeats):
         _wait(device)
         start = time.perf_counter()
-        run()
+        step()
         _wait(device)
         seconds.append(time.perf_counter() - start)
     low, median, high = np.percentile(seconds[warm_up:], [10, 50, 90])

@@ -67,7 +67,7 @@ class ConfusionMatrix:
         return self.accuracy()[self._present()].mean().item()
 
     def scores(self) -> dict[str, float]:
-        """`miou`, `fwiou` and `mean_accuracy`, each in [0, 1]."""
+        """Return `miou`, `fwiou` and `mean_accuracy`, each in [0, 1]."""
         return {"miou": self.miou(), "fwiou": self.fwiou(), "mean_accuracy": self.mean_accuracy()}
 
     def _sums(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -79,8 +79,3 @@ class ConfusionMatrix:
         if not present.any():
             raise DataError("no labelled pixel was counted, so there is no score; are the masks void everywhere?")
         return present
-
-
-def reward(matrix: ConfusionMatrix) -> float:
-    """Geometric mean of mIoU, fwIoU and mean class accuracy, in [0, 1] (Nekrasov et al., CVPR 2019, section 3.3)."""
-    return float((matrix.miou() * matrix.fwiou() * matrix.mean_accuracy()) ** (1 / 3))

@@ -30,7 +30,7 @@ class Trial:
     """The cell; None for a fixed point that is no cell (the per-frame network)."""
     status: Status
     reward: float | None = None
-    """Geometric mean of mIoU, fwIoU and mean class accuracy on meta-val, in [0, 1]; None exactly if failed."""
+    """Worth of its scores on meta-val and its costs to the run's objective, in [0, 1]; None exactly if failed."""
     halfway_reward: float | None = None
     """The same, half-way through training; None if the trial never got there or has no half-way."""
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -107,6 +107,8 @@ class CandidateConfig:
     """Adam, constant."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
+    objective: Literal["geometric_mean"] = "geometric_mean"
+    """What the reward is: the geometric mean of mIoU, fwIoU and mean class accuracy."""
     early_stop: bool = True
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
     max_memory: Annotated[float, arg(name="max-candidate-memory", prefix_name=False)] = 0.0

@@ -11,24 +11,24 @@ from torch.nn import functional
 from cache.datasets.clips import VOID
 
 NOWHERE: Final = 1e6
-"""Flow in pixels that leads out of every frame: of surfaces that are not seen in the other frame."""
+"""Flow in pixels that leads out of every frame, for surfaces that are not seen in the other frame."""
 
 
 def augment(
     images: Tensor, labels: Tensor, scale_range: tuple[float, float], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, H, W) and their labels (N, H, W) in views that `Views.draw` chooses for each."""
+    """View images (N, 3, H, W) and their labels (N, H, W) as `Views.draw` chooses for each."""
     views = Views.draw(len(images), (images.shape[-2], images.shape[-1]), scale_range, generator)
     return views.of_images(images), views.of_labels(labels)
 
 
 @dataclass(frozen=True)
 class Views:
-    """A view for each of N frames or windows: zoomed in or out about a random place, cut out, half of them mirrored.
+    """Views of N frames or windows, one each: zoomed in or out about a random place, cut out, half of them mirrored.
 
     A frame made larger is cropped, one made smaller lies somewhere inside: beyond it the image is 0, the label `VOID`,
-    and flow leads `NOWHERE`. What is viewed is of N frames, or has a leading dimension for the T frames of N windows,
-    and the T frames of a window share its view.
+    and flow leads `NOWHERE`. What is viewed belongs to N frames, or has a leading dimension for the T frames of N
+    windows, and the T frames of a window share its view.
     """
 
     maps: Tensor
@@ -50,11 +50,11 @@ class Views:
         """Choose `count` views.
 
         Args:
-            count: N.
+            count: number of views, N.
             full: height and width of the frames.
             scale_range: smallest and largest factor; drawn uniformly in its logarithm, so that halving and doubling are
                 equally likely (ours: the paper gives the range only).
-            generator: on the CPU, whatever the device of the frames.
+            generator: random numbers, on the CPU whatever the device of the frames.
             crop: longest side of a view, in pixels; 0 keeps the size.
         """
         size = min(crop or full[0], full[0]), min(crop or full[1], full[1])
@@ -72,19 +72,19 @@ class Views:
         return cls(maps, full, size)
 
     def of_images(self, images: Tensor) -> Tensor:
-        """Normalised images, float (..., N, 3, H, W), so that 0 is the mean colour; new ones, channels-last."""
+        """View normalised images, float (..., N, 3, H, W), whose mean colour is 0; the result is channels-last."""
         flat = images.flatten(0, -4)
         views = functional.grid_sample(flat, self._grid(flat), "bilinear", "zeros", align_corners=False)
         return views.contiguous(memory_format=torch.channels_last).view(*images.shape[:-2], *self.size)
 
     def of_labels(self, labels: Tensor) -> Tensor:
-        """Labels, uint8 (..., N, H, W)."""
+        """View labels, uint8 (..., N, H, W)."""
         marks = (labels.float() - VOID).flatten(0, -3)[:, None]  # so that 0, which is what lies outside, means void
         views = functional.grid_sample(marks, self._grid(marks), "nearest", "zeros", align_corners=False)
         return (views + VOID).to(labels.dtype).view(*labels.shape[:-2], *self.size)
 
     def of_flows(self, flows: Tensor) -> Tensor:
-        """Flows, float (..., N, 2, H, W), in pixels: between frames that have the same view."""
+        """View flows, float (..., N, 2, H, W), in pixels, between frames that have the same view."""
         flat = flows.flatten(0, -4)
         grid = self._grid(flat)
         views = functional.grid_sample(flat, grid, "nearest", "border", align_corners=False)
@@ -95,6 +95,6 @@ class Views:
         return torch.where(inside, views, NOWHERE).view(*flows.shape[:-2], *self.size)
 
     def _grid(self, flat: Tensor) -> Tensor:
-        """Where each pixel of the views of a tensor (T * N, C, H, W) lies in it."""
+        """Find where each pixel of the views of a tensor (T * N, C, H, W) lies in it."""
         maps = self.maps.repeat(len(flat) // len(self.maps), 1, 1).to(flat.device)
         return functional.affine_grid(maps, [len(flat), 1, *self.size], align_corners=False)

@@ -12,19 +12,19 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from nas.settings.errors import NonFiniteError
 
-Batch = TypeVar("Batch")
+B = TypeVar("B")  # a batch, whatever the caller makes of it
 
 
 def fit(
-    loss_of: Callable[[Batch], Tensor],
-    batches: Callable[[int], Iterable[Batch]],
+    loss_of: Callable[[B], Tensor],
+    batches: Callable[[int], Iterable[B]],
     optimizers: Sequence[Optimizer],
     *,
     epochs: range,
     after_epoch: Callable[[int, float], bool] = lambda epoch, loss: True,
     schedulers: Sequence[LRScheduler] = (),
     clip_norm: float = math.inf,
-    split: Callable[[Batch], Iterable[Batch]] = lambda batch: (batch,),
+    split: Callable[[B], Iterable[B]] = lambda batch: (batch,),
 ) -> float:
     """Minimise `loss_of` over `epochs`, in place.
 

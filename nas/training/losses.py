@@ -25,7 +25,7 @@ def cross_entropy(logits: Tensor, target: Tensor, weights: Tensor | None = None)
 
 
 def class_weights(counts: Tensor) -> Tensor:
-    """Weights 1 / ln(1.02 + p) of classes with pixel counts `counts`, (classes,), and so shares p.
+    """Weigh classes with pixel counts `counts`, (classes,), and so shares p, by 1 / ln(1.02 + p).
 
     Between 1.42 (the only class) and 50.5 (an absent one). Paszke et al. 2016 (ENet, arXiv:1606.02147), section 5.2.
     """

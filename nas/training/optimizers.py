@@ -1,4 +1,4 @@
-"""What the optimisers of several trainings have in common: momentum and the poly schedule."""
+"""Settings that the optimisers of several trainings share: momentum and the poly schedule."""
 
 from typing import Final
 

@@ -19,22 +19,22 @@ SHRINKING: Final = {100: 0.9, 200: 0.8, 300: 0.7, 400: 0.6}  # half-way rewards 
 
 @dataclass(frozen=True)
 class Halfway:
-    """The numbers one candidate is judged by, fixed when it is suggested, so that a worker can decide alone."""
+    """Numbers that one candidate is judged by, fixed when it is suggested, so that a worker can decide alone."""
 
     mean: float
     """Moving average of half-way rewards; 0 lets everything go on."""
     slack: float
-    """How far below the average, as a share of it, a reward may fall and still have a chance."""
+    """Distance below the average, as a share of it, that a reward may fall and still have a chance."""
     draw: float
-    """Uniform in [0, 1)."""
+    """Random draw, uniform in [0, 1)."""
 
     def keeps_going(self, reward: float) -> bool:
-        """Whether a candidate with this half-way reward is trained to the end."""
+        """Say whether a candidate with this half-way reward is trained to the end."""
         return reward >= self.mean * (1 - self.draw * self.slack)
 
 
 class EarlyStopping:
-    """Remembers half-way rewards, in the order of the trials' numbers."""
+    """Memory of half-way rewards, in the order of the trials' numbers."""
 
     def __init__(self) -> None:
         self._average = 0.0  # biased towards 0 by its start; `halfway` divides that out
@@ -47,7 +47,7 @@ class EarlyStopping:
             self._seen += 1
 
     def halfway(self, seed: int) -> Halfway:
-        """What a candidate suggested now will be judged by."""
+        """Fix what a candidate suggested now will be judged by, with a draw from `seed`."""
         mean = self._average / (1 - DECAY**self._seen) if self._seen >= WARM_UP else 0.0
         return Halfway(mean, self._slack(), random.Random(seed).random())
 

@@ -1,4 +1,4 @@
-"""Where the rows of a feature cache come from on this machine: held on the device, held in memory, or streamed."""
+"""The source of a feature cache's rows on this machine: the device, memory, or the file."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from nas.training.candidates.memory import GIB, share_of_memory
 
 
 def open_rows(cache: FeatureCache, names: Sequence[str], device: torch.device, budget: float) -> Rows:
-    """Held rows where they fit, on an accelerator if they fill no more than half of what is free there, else streamed.
+    """Hold rows where they fit, on an accelerator if they fill at most half of what is free there; else stream them.
 
     Args:
         cache: opened.
-        names: of the arrays that are wanted.
-        device: of the computation.
+        names: arrays to read.
+        device: where batches are given.
         budget: GiB that may be held; 0 is half of what there is.
     """
     needed = sum(cache.arrays[name].nbytes for name in names) / GIB

@@ -27,7 +27,8 @@ from nas.training.static.ensure import ensure_static
 
 log = logging.getLogger(__name__)
 
-CACHED: Final[tuple[Split, ...]] = ("train", "val")
+CACHED: Final[tuple[Split, ...]] = ("train",)
+EVER_CACHED: Final[tuple[tuple[Split, ...], ...]] = (CACHED, ("train", "val"))  # earlier versions made both
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Prepared:
     size: tuple[int, int]
     """Working resolution, height and width."""
     static_facts: dict[str, Any]
-    """About the static network: its scores on the validation list, and how it was trained."""
+    """Facts about the static network: its scores on the validation list, and how it was trained."""
     features: FeatureCache
     evaluator: EvaluatorSpec
 
@@ -84,14 +85,15 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
 def meta_windows(
     dataset: Dataset, config: SearchConfig
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """Windows of the training list to train candidates on and to score them on, as positions in it.
+    """Cut the training list into windows to train candidates on and windows to score them on.
 
-    The training list comes first in the cache, so these are positions there, too.
+    They are tuples of positions in the list, which is what the cache holds, so these are positions there, too.
 
     Raises:
         DataError: one side has no window.
     """
-    frames = dataset.frames(CACHED[0])
+    [split] = CACHED
+    frames = dataset.frames(split)
     sides = []
     for side, positions in zip(("meta-train", "meta-val"), meta_split(frames, config.data.meta_val), strict=True):
         found = windows(frames, config.data.window, within=positions)
@@ -107,7 +109,7 @@ def meta_windows(
 
 
 def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: Path) -> Path:
-    """The checkpoint in `cache_dir` whose features the run was computed from; where none is, it is trained again.
+    """Find the checkpoint in `cache_dir` whose features the run was computed from; where none is, train it again.
 
     Settings do not lead to it: those of a training on a GPU mean other weights elsewhere, so that its folder has a name
     that only a GPU would look for. The weights themselves do, as the run keeps the fingerprint of its features.
@@ -123,14 +125,15 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
         RunError: there is no such checkpoint, and the search's device, which would train it, is not here.
     """
     inputs = run / INPUTS
-    wanted = read_mapping(inputs).get("features") if inputs.exists() else None
+    bound = read_mapping(inputs).get("features") if inputs.exists() else None
     size = scaled_size(dataset.size, config.data.scale)
     for path in sorted(cache_dir.glob(f"static/{dataset.name}-*/network.pt")):
         try:
             network, _ = load_checkpoint(path, classes=len(dataset.classes))
         except DataError:  # that of another search; if it is ours, its training will say so
             continue
-        if fingerprint_of(features_spec(dataset, CACHED, network, size, config.compute.precision)) == wanted:
+        specs = [features_spec(dataset, splits, network, size, config.compute.precision) for splits in EVER_CACHED]
+        if bound in [fingerprint_of(spec) for spec in specs]:
             return path
     try:
         compute = resolve(config.compute)

@@ -8,13 +8,13 @@ from searchspace.genotype import Genotype
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One evaluation: of a sampled genotype, which has a number, or of a fixed point, which has a name."""
+    """One evaluation of a sampled genotype, which has a number, or of a fixed point, which has a name."""
 
     number: int | None = None
     fixed_point: str | None = None
     genotype: Genotype | None = None
     """The cell; None for a fixed point that is no cell."""
     seed: int
-    """Of initial weights and the order of batches."""
+    """Seed of the initial weights and of the order of batches."""
     halfway: Halfway | None = None
-    """What half-way scores are compared with; None trains to the end."""
+    """Numbers that it is judged by half-way; None trains to the end."""

@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import confusion_matrix, jaccard_score, recall_score
 
 from cache.errors import DataError
-from nas.evaluation.metrics import ConfusionMatrix, reward
+from nas.evaluation.metrics import ConfusionMatrix
 
 
 def matrix_of(pred, target, classes):
@@ -43,7 +43,6 @@ def test_scores_worked_out_by_hand():
     # labels 0 0 0 1; predictions 0 0 1 1: IoU 2/3 and 1/2, accuracies 2/3 and 1
     matrix = matrix_of([[[0, 0, 1, 1]]], [[[0, 0, 0, 1]]], 2)
     assert matrix.scores() == pytest.approx({"miou": 7 / 12, "fwiou": 0.75 * 2 / 3 + 0.25 / 2, "mean_accuracy": 5 / 6})
-    assert reward(matrix) == pytest.approx((7 / 12 * 5 / 8 * 5 / 6) ** (1 / 3))
 
 
 def test_iou_counts_pixels_of_the_split_and_does_not_average_frames():
@@ -66,9 +65,9 @@ def test_a_class_predicted_but_never_labelled_has_no_accuracy_and_enters_no_mean
     assert matrix.fwiou() == pytest.approx(0.75)
 
 
-def test_a_perfect_segmentation_has_reward_one_and_a_wholly_wrong_one_zero():
-    assert reward(matrix_of([[[0, 1]]], [[[0, 1]]], 3)) == pytest.approx(1)
-    assert reward(matrix_of([[[1, 0]]], [[[0, 1]]], 3)) == 0
+def test_a_perfect_segmentation_has_all_scores_one_and_a_wholly_wrong_one_zero():
+    assert set(matrix_of([[[0, 1]]], [[[0, 1]]], 3).scores().values()) == {1.0}
+    assert set(matrix_of([[[1, 0]]], [[[0, 1]]], 3).scores().values()) == {0.0}
 
 
 @pytest.mark.parametrize("label", [11, 12, 254, -1, 256])

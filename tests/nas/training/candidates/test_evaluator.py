@@ -18,8 +18,9 @@ from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.settings.errors import NonFiniteError
 from nas.training.candidates.early_stopping import Halfway
-from nas.training.candidates.evaluator import EvaluatorSpec, TooLargeError, in_parts
+from nas.training.candidates.evaluator import EvaluatorSpec, TooLargeError
 from nas.training.candidates.job import Job
+from nas.training.candidates.training import split_batch
 from nas.training.losses import cross_entropy
 from searchspace.genotype import Block, Choice, Genotype
 
@@ -177,7 +178,8 @@ def test_logits_are_scored_at_the_size_of_the_label(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("batch", "where"), [pytest.param(16, "in epoch 0", id="a loss"), pytest.param(48, "on meta-val", id="a logit")]
+    ("batch", "where"),
+    [pytest.param(16, "in epoch 0", id="a loss"), pytest.param(48, "logits are", id="a logit")],
 )
 def test_what_is_not_finite_is_no_score(spec, batch, where):
     wild = replace(spec, candidate=replace(CANDIDATE, epochs=1, batch=batch, learning_rate=1e30, early_stop=False))
@@ -237,7 +239,7 @@ def test_what_does_not_fit_the_gpu_is_trained_with_half_batches_and_says_so(spec
             raise torch.OutOfMemoryError("CUDA out of memory")
         return unroll(head, clip)
 
-    monkeypatch.setattr("nas.training.candidates.evaluator.unroll", measured)
+    monkeypatch.setattr("nas.training.candidates.training.unroll", measured)
     trial = spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
     assert trial.batch_parts == parts
     assert max(widths[lacks:]) == 16 // parts
@@ -248,7 +250,7 @@ def test_what_fits_the_gpu_neither_way_fails(spec, monkeypatch):
     def lack(head, clip):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("nas.training.candidates.evaluator.unroll", lack)
+    monkeypatch.setattr("nas.training.candidates.training.unroll", lack)
     with pytest.raises(torch.OutOfMemoryError):
         spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
 
@@ -262,7 +264,7 @@ def test_gradients_of_two_halves_add_up_to_those_of_the_batch_where_batch_norm_s
 
     def gradients(parts):
         head.zero_grad()
-        for part in in_parts(clip | {"label8": labels}, parts):
+        for part in split_batch(clip | {"label8": labels}, parts):
             frames = [{name: part[name][t] for name in SIZES} for t in range(3)]
             losses = torch.stack(list(map(cross_entropy, unroll(head, frames), part["label8"])))
             (losses * part.get("share", 1)).sum().backward()

@@ -23,9 +23,9 @@ def network():
     return StaticNetwork(len(Shapes.classes), auxiliary=False)
 
 
-@pytest.fixture
-def run(tmp_path, network):
-    spec = features_spec(SHAPES, ("train", "val"), network, SIZE, "bfloat16")
+@pytest.fixture(params=[("train",), ("train", "val")], ids=["its features", "features of an earlier version"])
+def run(request, tmp_path, network):
+    spec = features_spec(SHAPES, request.param, network, SIZE, "bfloat16")
     write_mapping(tmp_path / "run" / "inputs.yaml", {"features": fingerprint_of(spec)})
     return tmp_path / "run"
 
