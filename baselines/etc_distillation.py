@@ -4,10 +4,11 @@ Losses on a window of T >= 2 frames beside its cross-entropy, as section 3 of Li
 arXiv:2002.11433). One temporal loss; and three that hand down what a better, frozen network, the teacher, makes of the
 same window: of single frames, of pairs of consecutive frames, and of all frames. How to use them:
 
-    terms = TemporalTerms(TermWeights(), seed)
+    weights = TermWeights(temporal=0.1, single_frame=0.1, pair_frame=0.1, multi_frame=0.1)
+    terms = TemporalTerms(weights, seed)
     loss = cross_entropy + terms(Outputs(logits, features), images, flows, teacher=Outputs(logits, features))
 
-The weights are the paper's 0.1 each. Where its published code does otherwise than the paper, the paper stands: the
+These weights are the paper's. Where its published code does otherwise than the paper, the paper stands: the
 temporal loss is on probabilities and not on logits, cosines are true ones. What both leave open is marked as ours.
 """
 
@@ -31,16 +32,16 @@ CLIP: Final = 0.1  # of the ConvLSTM's weights; ours, neither paper nor code sta
 
 @dataclass(frozen=True, kw_only=True)
 class TermWeights:
-    """How much each loss counts; 0 leaves it out."""
+    """Weights of the losses; 0 leaves one out."""
 
-    temporal: float = 0.1
-    single_frame: float = 0.1
-    pair_frame: float = 0.1
-    multi_frame: float = 0.1
+    temporal: float
+    single_frame: float
+    pair_frame: float
+    multi_frame: float
 
     @property
     def distils(self) -> bool:
-        """Whether there must be a teacher."""
+        """Whether a loss needs a teacher."""
         return max(self.single_frame, self.pair_frame, self.multi_frame) > 0
 
 
@@ -49,20 +50,20 @@ class Outputs:
     """What a network makes of each of the T frames of N windows, in time order."""
 
     logits: Sequence[Tensor]
-    """(N, classes, h, w) each, in general at stride 8."""
+    """Logits of each frame, (N, classes, h, w), in general at stride 8."""
     features: Sequence[Tensor]
-    """(N, C, h, w) each: the `dec` before the classifier. C may differ between student and teacher."""
+    """Features of each frame, (N, C, h, w): the `dec` before the classifier. Student and teacher may differ in C."""
 
     def detached(self) -> "Outputs":
-        """The same without a way back for gradients."""
+        """Return the same outputs without a way back for gradients."""
         return Outputs([each.detach() for each in self.logits], [each.detach() for each in self.features])
 
 
-Term = Callable[[Outputs, Outputs], Tensor]  # of student and teacher; a scalar
+Term = Callable[[Outputs, Outputs], Tensor]  # from the outputs of student and teacher to a scalar
 
 
 class TemporalTerms(nn.Module):
-    """The weighted sum of all terms.
+    """Weighted sum of all terms.
 
     The multi-frame term has weights that learn along with the network, so they belong into an optimiser, and into what
     is saved; without an optimiser they stay random, which also works.
@@ -72,8 +73,8 @@ class TemporalTerms(nn.Module):
         """Prepare the terms.
 
         Args:
-            weights: of each.
-            seed: of the multi-frame term's weights.
+            weights: weight of each term.
+            seed: seed of the multi-frame term's own weights.
             by_brightness: let the temporal loss count by `visibility`, as the paper does; else all that flow leads into
                 the other frame counts fully, and whoever makes the flows leads it out where surfaces are covered.
         """
@@ -84,14 +85,14 @@ class TemporalTerms(nn.Module):
     def forward(
         self, student: Outputs, images: Tensor, flows: Tensor | None = None, teacher: Outputs | None = None
     ) -> Tensor:
-        """A scalar in float32, with a gradient through every frame of the student and none into the teacher.
+        """Return a scalar in float32, with a gradient through every frame of the student and none into the teacher.
 
         Args:
-            student: of the network that learns.
+            student: outputs of the network that learns.
             images: normalised, (T, N, 3, H, W).
             flows: (T - 1, N, 2, H, W), from each frame after the first to the one before it, in pixels of `images`.
                 The temporal loss works at this size: logits are upsampled to it, as they are for cross-entropy.
-            teacher: of the frozen network.
+            teacher: outputs of the frozen network.
 
         Raises:
             ValueError: the temporal loss has a weight, but there are no flows, or a distillation, but no teacher.
@@ -115,7 +116,7 @@ class TemporalTerms(nn.Module):
 
 
 def temporal_term(logits: Sequence[Tensor], images: Tensor, flows: Tensor, by_brightness: bool = True) -> Tensor:
-    """`temporal_loss` between each frame and the one before it, on average; arguments as in `TemporalTerms`."""
+    """Mean of `temporal_loss` between each frame and the one before it; arguments as in `TemporalTerms`."""
     size = images.shape[-2:]
     full = [functional.interpolate(each.float(), size, mode="bilinear", align_corners=False) for each in logits]
     probabilities = [each.softmax(1) for each in full]
@@ -128,19 +129,19 @@ def temporal_term(logits: Sequence[Tensor], images: Tensor, flows: Tensor, by_br
 
 
 def temporal_loss(probabilities: Tensor, other: Tensor, flow: Tensor, visible: Tensor) -> Tensor:
-    """(1 / HW) sum_i V_i |q_i - q'_i|^2, a scalar: section 3's motion-guided loss, without FlowNet.
+    """Compute (1 / HW) sum_i V_i |q_i - q'_i|^2, a scalar: section 3's motion-guided loss, without FlowNet.
 
     Args:
-        probabilities: q of a frame, (N, classes, H, W).
-        other: of the other frame, which is warped to the frame to give q'; both get gradients.
-        flow: from the frame to the other one, (N, 2, H, W).
-        visible: V, in [0, 1], (N, H, W).
+        probabilities: class probabilities q of a frame, (N, classes, H, W).
+        other: class probabilities of the other frame, warped to the frame to give q'; both get gradients.
+        flow: flow from the frame to the other one, (N, 2, H, W).
+        visible: weight V of each pixel, in [0, 1], (N, H, W).
     """
     return (visible * (probabilities - warp(other, flow)).square().sum(1)).mean()
 
 
 def visibility(image: Tensor, other: Tensor, flow: Tensor) -> Tensor:
-    """V = exp(-|I - I'|), in [0, 1], (N, H, W): how surely a pixel of a frame shows the same surface in the other one.
+    """Compute V = exp(-|I - I'|), in [0, 1], (N, H, W): how surely a pixel shows the same surface in the other frame.
 
     I and I' are the normalised images (N, 3, H, W) of the frame and, warped to it, of the other one. Ours: |.| is the
     sum of the channels' absolute differences, and V is 0 where the other frame does not reach.
@@ -150,7 +151,7 @@ def visibility(image: Tensor, other: Tensor, flow: Tensor) -> Tensor:
 
 
 def single_frame_term(student: Outputs, teacher: Outputs) -> Tensor:
-    """Divergence of the probabilities and distance of the self-similarities of features, both meant over frames.
+    """Divergence of the probabilities plus distance of the self-similarities of features, each a mean over frames.
 
     Structured distillation (Liu et al., CVPR 2019). Ours: every frame counts alike; the published code takes the frames
     beside the labelled one by 0.4.
@@ -171,7 +172,7 @@ def pair_frame_term(student: Outputs, teacher: Outputs) -> Tensor:
 
 
 def pixel_divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """KL(teacher || student) of the class probabilities behind logits (N, classes, h, w), a mean over pixels."""
+    """Compute KL(teacher || student) of the class probabilities behind logits (N, classes, h, w), meant over pixels."""
     log_student, log_teacher = (logits.float().log_softmax(1) for logits in (student, teacher))
     return (log_teacher.exp() * (log_teacher - log_student)).sum(1).mean()
 
@@ -217,7 +218,7 @@ class MultiFrame(nn.Module):
         return functional.mse_loss(mine, theirs) - theirs.mean()
 
     def state(self, features: Sequence[Tensor]) -> Tensor:
-        """The cell state after the last frame, (N, HIDDEN, P, P) with P <= SEQUENCE_SIDE ** 2."""
+        """Compute the cell state after the last frame, (N, HIDDEN, P, P) with P <= SEQUENCE_SIDE ** 2."""
         hidden = cell = None
         for each in features:
             seen = similarity(each, each, SEQUENCE_SIDE)[:, None]

@@ -128,14 +128,14 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
     """
     from baselines.per_frame import PerFrame
     from nas.evaluation.data import EvaluationData
+    from nas.networks.class_names import check_classes
     from nas.networks.loading import load_network
 
     dataset = open_dataset(arguments.dataset, arguments.data_root)
     sizes, slots = set(), {2}
     for path in (path for paths in networks.values() for path in paths):
         network, meta = load_network(path, len(dataset.classes))
-        if list(meta["classes"]) != list(dataset.classes):
-            log.warning("%s has other names for the classes than the data: %s", path, ", ".join(meta["classes"]))
+        check_classes(path, meta, dataset.classes)
         height, width = meta.get("size") or dataset.size
         sizes.add((height, width))
         if not isinstance(network.head, PerFrame):

@@ -124,6 +124,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     from nas.settings.compute import start
     from nas.training.candidates.inputs import static_of_run
     from nas.training.video.ensure import VideoTraining
+    from nas.training.video.inputs import read_inputs
 
     compute, machine = start(arguments.compute), search.machine
     machine = replace(machine, data_root=arguments.data_root or machine.data_root)
@@ -131,7 +132,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     dataset = open_dataset(search.data.dataset, machine.data_root)
     checkpoint = arguments.checkpoint or search.static.checkpoint
     checkpoint = checkpoint or static_of_run(arguments.run, search, dataset, machine.cache)
-    return VideoTraining(
+    inputs = read_inputs(
         arguments.config,
         dataset,
         size=scaled_size(dataset.size, search.data.scale),
@@ -140,6 +141,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         cache_dir=machine.cache,
         compute=compute,
     )
+    return VideoTraining(arguments.config, inputs, compute)
 
 
 if __name__ == "__main__":

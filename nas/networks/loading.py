@@ -10,6 +10,7 @@ from cache.errors import DataError
 from cache.static.network import FORMAT as STATIC
 from cache.static.network import load_checkpoint
 from cache.tensor_files import load_tensors
+from nas.networks.class_names import numbered
 from nas.networks.video_network import VideoNetwork, load_video_network
 
 LONGEST: Final = 2**14  # pixels of a side at which a network may have been trained
@@ -35,8 +36,7 @@ def load_network(path: Path, classes: int | None = None) -> tuple[VideoNetwork, 
         network = VideoNetwork(static, head).eval()
     else:
         network, meta = load_video_network(path)
-    numbered = [f"class {number}" for number in range(network.classes)]
-    facts = {"classes": numbered, "colours": list(made_up_colours(network.classes)), **meta}
+    facts = {"classes": numbered(network.classes), "colours": list(made_up_colours(network.classes)), **meta}
     if not _fit(facts, network.classes):
         raise DataError(f"{path} is damaged: it does not say what its {network.classes} classes or its size are")
     if classes not in (None, network.classes):

@@ -36,12 +36,12 @@ class SavedTraining:
         """Go on with what is in `folder`, or begin.
 
         Args:
-            folder: of this training alone.
-            name: for the log.
-            parts: all that changes between two epochs; random streams start anew with each.
+            folder: folder of this training alone.
+            name: name in the log.
+            parts: all that changes between two epochs, by name; random streams start anew with each epoch.
 
         Raises:
-            DataError: the file is damaged, or of another training.
+            DataError: the file is damaged, or of another training or another version.
             OSError: the folder cannot be written or the disk is full.
         """
         self._folder, self._name, self._parts = folder, name, parts
@@ -55,7 +55,7 @@ class SavedTraining:
 
     @property
     def epochs(self) -> int:
-        """That are done."""
+        """Number of epochs completed."""
         return int(self.curve[-1]["epoch"]) if self.curve else 0
 
     @property
@@ -66,6 +66,10 @@ class SavedTraining:
     def add(self, epochs: int, row: Mapping[str, float]) -> bool:
         """Extend the curve, in memory, by `row` and the seconds that `epochs` took over all processes.
 
+        Args:
+            epochs: number of epochs completed.
+            row: scores of the network after them, `miou` among them.
+
         Returns:
             Whether the network of this row is the best so far.
         """
@@ -75,7 +79,12 @@ class SavedTraining:
         return better
 
     def time_left(self, total: int, work: Callable[[int], float] = float) -> str:
-        """What `total` epochs still need, at the pace of this process; `work` is what so many epochs cost."""
+        """Estimate the time until `total` epochs are done, at the pace of this process.
+
+        Args:
+            total: number of epochs.
+            work: cost of so many epochs, in any unit.
+        """
         spent = time.monotonic() - self._start
         return duration(spent / (work(self.epochs) - work(self._first)) * (work(total) - work(self.epochs)))
 
@@ -91,12 +100,13 @@ class SavedTraining:
             write_text(self._folder / "curve.csv", table.getvalue())
 
     def finish(self) -> None:
-        """Say that the training is over."""
+        """Mark the training as over."""
         (self._folder / STATE).unlink()
 
     def _restore(self) -> None:
-        path = self._folder / STATE
-        state = load_tensors(path)
+        state = load_tensors(self._folder / STATE)
+        if other := state.keys() ^ {*self._parts, "curve"}:
+            raise DataError(self._not_ours(f"its parts have other names: {', '.join(sorted(map(str, other)))}"))
         try:
             for name, part in self._parts.items():
                 fused = _fused(part)
@@ -105,17 +115,21 @@ class SavedTraining:
                     raise ValueError("its optimiser is implemented in another way")
             self.curve = [dict(row) for row in state["curve"]]
         except DAMAGED as error:
-            raise DataError(
-                f"{path} is of another training ({brief(error)}); remove its folder to begin anew"
-            ) from error
+            raise DataError(self._not_ours(brief(error))) from error
         log.info("%s: going on after epoch %d", self._name, self.epochs)
+
+    def _not_ours(self, reason: str) -> str:
+        return (
+            f"{self._folder / STATE} is of another training or of another version of dyncell ({reason}); "
+            "finish it with that version, or remove its folder to begin anew"
+        )
 
 
 def _fused(part: Stateful) -> list[object]:
-    """How an optimiser is implemented, for each of its groups; nothing of other parts."""
+    """Tell how an optimiser is implemented, for each of its groups; nothing for other parts."""
     return [group.get("fused") for group in getattr(part, "param_groups", ())]
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether a training was started there and not brought to its end."""
+    """Tell whether a training was started in a folder and not brought to its end; nothing else answers that."""
     return (folder / STATE).exists()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
+from cache.datasets.camvid import CamVid
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
@@ -128,6 +129,13 @@ def test_a_network_of_other_classes_is_refused_before_anything_is_computed(tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("classes", [("car", *Shapes.classes[1:]), Shapes.classes[::-1]], ids=["renamed", "reversed"])
+def test_a_network_whose_numbers_mean_other_classes_is_refused(tmp_path, classes):
+    save_checkpoint(tmp_path / "network.pt", StaticNetwork(CLASSES), STATIC | {"classes": classes})
+    with pytest.raises(DataError, match=f"class 0 is '{classes[0]}' there and '{Shapes.classes[0]}' in the data"):
+        main(arguments(tmp_path, tmp_path))
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -145,13 +153,12 @@ def test_settings_out_of_range_are_refused(tmp_path, changes, reason):
 
 def test_a_split_that_is_not_there_ends_the_command_with_one_line(tmp_path):
     (tmp_path / "camvid" / "val").mkdir(parents=True)
-    save_checkpoint(tmp_path / "network.pt", StaticNetwork(11), {"size": (32, 48), "classes": list("abcdefghijk")})
+    save_checkpoint(tmp_path / "network.pt", StaticNetwork(11), {"size": (32, 48), "classes": CamVid.classes})
     words = ["--checkpoints", tmp_path, "--dataset", "camvid", "--data-root", tmp_path, "--split", "test"]
     result = subprocess.run([sys.executable, "-m", "nas.evaluate", *words], capture_output=True, text=True)
     assert result.returncode == 2
-    named, error = result.stderr.splitlines()
-    assert named.endswith("has other names for the classes than the data: a, b, c, d, e, f, g, h, i, j, k")
-    assert error.startswith("error: CamVid has no test split")
+    assert result.stderr.startswith("error: CamVid has no test split")
+    assert result.stderr.count("\n") == 1
 
 
 def test_help_loads_neither_torch_nor_matplotlib():

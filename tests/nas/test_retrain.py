@@ -97,7 +97,7 @@ def test_what_diverges_is_said_and_does_not_keep_the_others_from_being_trained(m
     assert retrain(monkeypatch, "--run", run, "--top-k", "1", *QUICK) == 2
     assert "cell0, seed 0, diverged" in caplog.text
     assert "1 of 2 networks diverged: cell0-seed0" in capsys.readouterr().err
-    assert (run / "retrained" / "per_frame-seed0" / "last.pt").exists()
+    assert (run / "retrained" / "per_frame-seed0" / "network.pt").exists()
 
 
 def diverging():

@@ -17,13 +17,14 @@ from cache.extract import ensure_features, features_spec, fingerprint_of
 from cache.features import FeatureCache
 from cache.images import scaled_size
 from cache.static.network import load_checkpoint
+from nas.networks.class_names import check_classes
 from nas.runs.store import INPUTS
 from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
-from nas.training.static.ensure import ensure_static
+from nas.training.static.ensure import ensure_static, scores_on
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Prepared:
     size: tuple[int, int]
     """Working resolution, height and width."""
     static_facts: dict[str, Any]
-    """Facts about the static network: its scores on the validation list, and how it was trained."""
+    """Scores of the static network on the validation list; none if it was scored on other data or at another size."""
     features: FeatureCache
     evaluator: EvaluatorSpec
 
@@ -58,6 +59,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
     torch.set_num_threads(min(config.compute.threads * config.machine.workers, shared))
     checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
     network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
+    check_classes(checkpoint, facts, dataset.classes)
     features = ensure_features(
         dataset,
         CACHED,
@@ -79,7 +81,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         compute=compute,
         cache_memory=config.machine.cache_memory,
     )
-    return Prepared(dataset, size, facts, features, evaluator)
+    return Prepared(dataset, size, scores_on(facts, dataset, size), features, evaluator)
 
 
 def meta_windows(

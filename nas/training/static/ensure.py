@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from nas.settings.config import PretrainConfig
 from nas.settings.errors import NonFiniteError, RunError
 from nas.training.saved_training import is_unfinished
 from nas.training.static.pretraining import Pretraining
+from nas.training.validation_list import check_readable
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,24 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
         if not _is_finished(path):
             _train(config, dataset, encoder, compute, folder, facts)
     return path
+
+
+def scores_on(facts: Mapping[str, Any], dataset: Dataset, size: tuple[int, int]) -> dict[str, Any]:
+    """Select the scores of a static network that were measured on a data set's validation list, as it is now.
+
+    Args:
+        facts: facts stored with the network.
+        dataset: data whose validation list is meant.
+        size: working height and width.
+
+    Returns:
+        `miou`, `fwiou` and `mean_accuracy`; nothing where the facts tell of another list or size, or do not tell.
+    """
+    *_, val = facts.get("splits") or [None]
+    if val != dataset.fingerprint("val") or list(facts.get("size") or ()) != list(size):
+        log.info("what the static network scored elsewhere is not quoted: it was not measured on this validation list")
+        return {}
+    return {name: facts[name] for name in ("miou", "fwiou", "mean_accuracy") if name in facts}
 
 
 def training_frames(config: PretrainConfig, dataset: Dataset) -> tuple[Frame, ...]:
@@ -79,6 +99,7 @@ def _train(
     size, epochs = scaled_size(dataset.size, config.data.scale), config.static.epochs
     train = LabelledFrames(dataset, training_frames(config, dataset), size)
     val = LabelledFrames(dataset, dataset.frames("val"), size)
+    check_readable(val)
     log.info("static network: %d epochs over %d frames of %dx%d in %s", epochs, len(train), *size, folder)
     training = Pretraining(config.static, train, val, len(dataset.classes), compute, config.seed, encoder)
     try:

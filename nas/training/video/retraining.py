@@ -8,7 +8,7 @@ Nekrasov et al., WACV 2020, give the two phases, their optimisers, rates, epochs
 - The per-frame network takes the same way: its classifier alone first, then all of it.
 - All networks of one seed see the same views of the same windows in the same order.
 
-`network.pt` is the best network by mIoU over the validation list, streamed, and `last.pt` the one at the end.
+`network.pt` is the best network by mIoU over the validation list, streamed.
 """
 
 import logging
@@ -47,12 +47,22 @@ BACKWARD: Final = 2.5  # epochs of the cell alone that take as long as one end t
 
 @dataclass(frozen=True)
 class Phase:
-    """Some epochs in which the same weights learn."""
+    """Consecutive epochs in which the same weights learn."""
 
+    name: str
     epochs: range
     static_learns: bool
-    optimizers: Sequence[Optimizer]
-    schedulers: Sequence[LambdaLR] = ()
+    optimizers: Mapping[str, Optimizer]
+    """Optimiser of each part that learns: `head`, `static`."""
+    schedulers: Mapping[str, LambdaLR]
+    """Schedule of each part's rate; none where rates are constant."""
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """Optimisers and schedulers, by the names under which they are saved."""
+        optimizers = {f"{self.name}: {part} optimizer": each for part, each in self.optimizers.items()}
+        schedulers = {f"{self.name}: {part} scheduler": each for part, each in self.schedulers.items()}
+        return {**optimizers, **schedulers}
 
 
 class Retraining:
@@ -71,12 +81,12 @@ class Retraining:
         """Make the optimisers.
 
         Args:
-            config: the recipe.
-            network: as it starts; it is moved to the device and trained in place.
-            data: windows to learn from, clips to be scored on.
-            compute: where and how precisely.
+            config: recipe.
+            network: network as it starts; it is moved to the device and trained in place.
+            data: windows to learn from and clips to be scored on.
+            compute: device and precision.
             seed: root of the random streams of order and augmentation.
-            weights: of the classes in the loss, (classes,).
+            weights: weights of the classes in the loss, (classes,).
             etc: losses beside cross-entropy.
         """
         self._config, self._data, self._compute, self._seed, self._etc = config, data, compute, seed, etc
@@ -93,19 +103,24 @@ class Retraining:
         static = [parameter for parameter in self._network.static.parameters() if id(parameter) not in mine]
         alone, together = range(config.head_epochs), range(config.head_epochs, config.head_epochs + config.epochs)
         first, second = (_head_optimizer(config, head, rate) for rate in config.head_rates)
-        optimizers = [second]
+        optimizers = {"head": second}
         if config.static_rate > 0:
-            optimizers.append(_sgd(config, static, config.static_rate))
-        falls = config.schedule == "poly"
-        schedulers = [poly(optimizer, max(1, len(together) * self._steps)) for optimizer in optimizers if falls]
-        return Phase(alone, False, [first]), Phase(together, config.static_rate > 0, optimizers, schedulers)
+            optimizers["static"] = _sgd(config, static, config.static_rate)
+        schedulers = {}
+        if config.schedule == "poly":
+            steps = max(1, len(together) * self._steps)
+            schedulers = {part: poly(optimizer, steps) for part, optimizer in optimizers.items()}
+        return (
+            Phase("alone", alone, False, {"head": first}, {}),
+            Phase("end to end", together, config.static_rate > 0, optimizers, schedulers),
+        )
 
     def run(self, folder: Path, meta: Mapping[str, Any]) -> None:
-        """Train to the end, leaving `network.pt`, `last.pt` and `curve.csv` in `folder`.
+        """Train to the end, leaving `network.pt` and `curve.csv` in `folder`.
 
         Args:
-            folder: of this training alone; what an earlier process left there is continued.
-            meta: what `save_video_network` wants, to which epoch and scores are added.
+            folder: folder of this training alone; what an earlier process left there is continued.
+            meta: facts that `save_video_network` wants, to which epoch and scores are added.
 
         Raises:
             NonFiniteError: the training diverged.
@@ -118,13 +133,12 @@ class Retraining:
             fit(
                 partial(self._loss, phase.static_learns),
                 self._batches,
-                phase.optimizers,
+                list(phase.optimizers.values()),
                 epochs=range(max(phase.epochs.start, self._saved.epochs), phase.epochs.stop),
                 after_epoch=self._after_epoch,
-                schedulers=phase.schedulers,
+                schedulers=list(phase.schedulers.values()),
                 clip_norm=self._config.clip_norm,
             )
-        save_video_network(folder / "last.pt", self._network, {**meta, **self._saved.curve[-1]})
         self._saved.finish()
 
     def _batches(self, epoch: int) -> Iterator[Windows]:
@@ -137,7 +151,7 @@ class Retraining:
             yield data.read(positions, self._compute.device).seen_in(views)
 
     def _loss(self, static_learns: bool, windows: Windows) -> Tensor:
-        """Sum of the mean cross-entropies of the frames that count, and of ETC's terms."""
+        """Add up the mean cross-entropies of the frames that count, and ETC's terms."""
         with self._compute.autocast():
             seen = outputs(self._network, windows.images, static_learns)
         start = {"later": 1, "all": 0 if static_learns else 1, "last": len(seen.logits) - 1}[self._config.loss_on]
@@ -169,7 +183,7 @@ class Retraining:
         return True
 
     def _work(self, epochs: int) -> float:
-        """What so many epochs cost, in epochs of the first phase."""
+        """Estimate the cost of so many epochs, in epochs of the first phase."""
         alone = min(epochs, self._config.head_epochs)
         return alone + (BACKWARD if self._config.static_rate > 0 else 1.0) * (epochs - alone)
 
@@ -178,10 +192,12 @@ class Retraining:
         self._network.head.train()
 
     def _parts(self) -> dict[str, Stateful]:
-        parts: list[Stateful] = [self._network] if self._etc is None else [self._network, self._etc.terms]
+        parts: dict[str, Stateful] = {"network": self._network}
+        if self._etc is not None:
+            parts["etc"] = self._etc.terms
         for phase in self._phases:
-            parts += [*phase.optimizers, *phase.schedulers]
-        return {str(place): part for place, part in enumerate(parts)}
+            parts |= phase.parts
+        return parts
 
 
 def _head_optimizer(config: RecipeConfig, parameters: Sequence[nn.Parameter], rate: float) -> Optimizer:

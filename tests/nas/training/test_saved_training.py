@@ -71,7 +71,7 @@ def test_a_damaged_state_is_named(tmp_path):
 )
 def test_the_state_of_another_training_is_refused(tmp_path, state):
     save_tensors(tmp_path / "training.pt", state)
-    with pytest.raises(DataError, match=r"training\.pt is of another training .*; remove its folder to begin anew"):
+    with pytest.raises(DataError, match=r"training\.pt is of another training .*, or remove its folder to begin anew"):
         saved(tmp_path)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cache.datasets.clips import Frame
+from cache.datasets.clips import VOID, Frame
 from cache.errors import DataError
 from cache.static.network import load_checkpoint, save_checkpoint
 from nas.networks.loading import load_network
@@ -15,7 +15,7 @@ from nas.settings.compute import Compute
 from nas.settings.config import DataConfig, PretrainConfig, StaticConfig
 from nas.settings.errors import RunError
 from nas.training.static import ensure as static_training
-from nas.training.static.ensure import ensure_static, training_frames
+from nas.training.static.ensure import ensure_static, scores_on, training_frames
 from nas.training.static.pretraining import Pretraining
 
 CPU = Compute(torch.device("cpu"), None)
@@ -84,6 +84,23 @@ def test_whatever_changes_the_weights_has_its_own_folder(tmp_path, trained):
     for config, data, compute in variants * 2:
         ensure_static(config, data, tmp_path, compute)
     assert len(trained) == len({folder for folder, _ in trained}) == len(variants)
+
+
+def test_scores_are_quoted_only_of_the_validation_list_and_size_that_they_were_measured_on(tmp_path):
+    _, facts = load_checkpoint(ensure_static(CONFIG, Noise(), tmp_path, CPU))
+    assert scores_on(facts, Noise(), (16, 16)) == {name: facts[name] for name in ("miou", "fwiou", "mean_accuracy")}
+    other = Noise()
+    other.fingerprint = lambda split: "other"
+    assert scores_on(facts, other, (16, 16)) == scores_on(facts, Noise(), (32, 32)) == {}
+    assert scores_on({"miou": 0.5, "size": [16, 16]}, Noise(), (16, 16)) == {}
+
+
+def test_a_validation_list_that_cannot_be_scored_on_is_found_before_training(tmp_path, trained):
+    data, read = Noise(), Noise().label
+    data.label = lambda frame: np.full(data.size, VOID, np.uint8) if frame.name.startswith("val") else read(frame)
+    with pytest.raises(DataError, match="no pixel of the validation list has a label"):
+        ensure_static(CONFIG, data, tmp_path, CPU)
+    assert not trained
 
 
 def test_what_changes_nothing_finds_the_same_network(tmp_path, trained):

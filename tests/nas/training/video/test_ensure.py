@@ -17,6 +17,7 @@ from nas.settings.compute import Compute
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import EtcConfig, RecipeConfig, RetrainConfig
 from nas.training.video.ensure import VideoTraining
+from nas.training.video.inputs import read_inputs
 
 CPU = Compute(torch.device("cpu"), None)
 SIZE = (24, 32)
@@ -38,15 +39,11 @@ def training(monkeypatch, static, tmp_path):
 
     def make(etc=None, checkpoint=static, **recipe):
         config = RetrainConfig(retrain=replace(RECIPE, **recipe), etc=etc or EtcConfig())
-        return VideoTraining(
-            config,
-            Shapes(),
-            size=SIZE,
-            window=3,
-            static_checkpoint=checkpoint,
-            cache_dir=tmp_path / "cache",
-            compute=CPU,
+        cache = tmp_path / "cache"
+        inputs = read_inputs(
+            config, Shapes(), size=SIZE, window=3, static_checkpoint=checkpoint, cache_dir=cache, compute=CPU
         )
+        return VideoTraining(config, inputs, CPU)
 
     return make
 
@@ -54,15 +51,12 @@ def training(monkeypatch, static, tmp_path):
 def test_a_network_is_trained_once_and_starts_from_the_static_one(training, static, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     meta = training(epochs=0).ensure(tmp_path / "net", "some", FIXED_POINTS["tmanet_t1"], seed=1)
-    assert {path.name for path in (tmp_path / "net").iterdir()} >= {
-        "network.pt",
-        "last.pt",
-        "curve.csv",
-        "settings.yaml",
+    assert {path.name for path in (tmp_path / "net").iterdir() if path.suffix != ".lock"} == {
+        *("network.pt", "curve.csv", "settings.yaml")
     }
     assert (meta["name"], meta["dataset"], meta["size"], meta["seed"]) == ("some", "shapes", list(SIZE), 1)
     assert meta["classes"] == list(Shapes.classes)
-    network, _ = load_video_network(tmp_path / "net" / "last.pt")
+    network, _ = load_video_network(tmp_path / "net" / "network.pt")
     known = load_checkpoint(static)[0].state_dict()
     assert all(torch.equal(value, known[name]) for name, value in network.static.state_dict().items())
     caplog.clear()
@@ -77,7 +71,6 @@ def test_the_control_takes_as_many_epochs_on_the_same_windows_as_a_cell(training
     for name in ("per_frame", "tmanet_t1"):
         made.ensure(tmp_path / name, name, FIXED_POINTS[name], seed=0)
         rows.append((tmp_path / name / "curve.csv").read_text().splitlines())
-        assert load_video_network(tmp_path / name / "last.pt")[1]["epoch"] == 2
     assert len(rows[0]) == len(rows[1]) == 3
 
 
@@ -85,7 +78,7 @@ def test_seeds_give_other_networks_and_one_seed_the_same_again(training, tmp_pat
     made, folders = training(epochs=0), [tmp_path / name for name in ("one", "again", "other")]
     for folder, seed in zip(folders, (1, 1, 2), strict=True):
         made.ensure(folder, "some", FIXED_POINTS["tmanet_t1"], seed)
-    one, again, other = (load_video_network(folder / "last.pt")[0].head.state_dict() for folder in folders)
+    one, again, other = (load_video_network(folder / "network.pt")[0].head.state_dict() for folder in folders)
     assert all(torch.equal(value, again[name]) for name, value in one.items())
     assert not torch.equal(one["reduce.0.weight"], other["reduce.0.weight"])
 
@@ -113,6 +106,41 @@ def test_a_teacher_may_move_but_not_change(training, static, tmp_path):
     save_checkpoint(teachers[0], StaticNetwork(len(Shapes.classes), auxiliary=False), {})
     with pytest.raises(RunError, match=r"etc\.distill_from"):
         training(EtcConfig(distill_from=teachers[0]), epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
+
+
+def saved(path, *classes):
+    save_checkpoint(path, StaticNetwork(len(classes), auxiliary=False), {"classes": classes})
+    return path
+
+
+def test_networks_of_the_same_classes_in_another_order_or_of_other_names_are_refused(training, tmp_path):
+    first, second, *rest = Shapes.classes
+    swapped, renamed = saved(tmp_path / "a.pt", second, first, *rest), saved(tmp_path / "b.pt", "tree", second, *rest)
+    for path, reason in (
+        (swapped, f"the classes of the data in another order: class 0 is '{second}' there and '{first}' in the data"),
+        (renamed, f"other classes than the data: class 0 is 'tree' there and '{first}' in the data"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            training(checkpoint=path)
+        with pytest.raises(DataError, match=reason):
+            training(EtcConfig(distill_from=path))
+
+
+def test_a_damaged_mask_of_the_validation_list_is_found_before_any_training(training, monkeypatch):
+    def label(shapes, frame):
+        if frame.name == shapes.frames("val")[-1].name:
+            raise DataError("mask is damaged")
+        return read(shapes, frame)
+
+    read = Shapes.label
+    monkeypatch.setattr(Shapes, "label", label)
+    with pytest.raises(DataError, match="mask is damaged"):
+        training()
+
+
+def test_a_network_says_what_its_scores_were_measured_on(training, tmp_path):
+    meta = training(epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
+    assert meta["splits"] == [Shapes().fingerprint(split) for split in ("train", "val")]
 
 
 def test_networks_of_other_classes_are_refused(training, tmp_path):

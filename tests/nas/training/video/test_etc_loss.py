@@ -11,7 +11,7 @@ from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork
 from nas.networks.heads import build_head
-from nas.networks.video_network import VideoNetwork, load_video_network
+from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 from nas.settings.retrain_config import EtcConfig, RecipeConfig
 from nas.training.video.data import VideoData
@@ -76,10 +76,11 @@ def test_a_training_with_all_terms_learns_them_leaves_the_teacher_and_resumes_bi
         etc = EtcLoss(ALL, teacher, CPU, seed=0)
         before, gates = copy.deepcopy(teacher.state_dict()), etc.terms.multi_frame.gates.weight.clone()
         recipe = RecipeConfig(head_epochs=1, epochs=1, batch=4)
-        Retraining(recipe, network("tmanet_t1"), data, CPU, seed=0, etc=etc).run(folder, META)
+        student = network("tmanet_t1")
+        Retraining(recipe, student, data, CPU, seed=0, etc=etc).run(folder, META)
         assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
         assert not torch.equal(etc.terms.multi_frame.gates.weight, gates)
-        return load_video_network(folder / "last.pt")[0].state_dict()
+        return student.state_dict()
 
     straight, read = train(tmp_path / "straight"), data.train.windows
     readings = iter([read, read, read])  # of four: it stops in the second phase

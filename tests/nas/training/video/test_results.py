@@ -19,7 +19,7 @@ def named(found, root):
 
 def test_a_run_stands_for_its_retrained_networks_and_seeds_for_one(tmp_path):
     make(tmp_path, *(f"retrained/{name}/network.pt" for name in ("cell3-seed0", "cell3-seed1", "tdnet-seed0")))
-    make(tmp_path, "retrained/cell3-seed0/last.pt", "retrained/broken-seed0/curve.csv")
+    make(tmp_path, "retrained/cell3-seed0/other.pt", "retrained/broken-seed0/curve.csv")
     expected = {
         "cell3": ["retrained/cell3-seed0/network.pt", "retrained/cell3-seed1/network.pt"],
         "tdnet": ["retrained/tdnet-seed0/network.pt"],
@@ -29,12 +29,14 @@ def test_a_run_stands_for_its_retrained_networks_and_seeds_for_one(tmp_path):
 
 
 def test_files_and_folders_of_networks_stand_for_themselves(tmp_path):
-    make(tmp_path, "a/network.pt", "cell3-seed1/network.pt", "cell3-seed1/last.pt")
-    found = checkpoints([tmp_path / "a", tmp_path / "cell3-seed1" / "network.pt", tmp_path / "cell3-seed1" / "last.pt"])
+    make(tmp_path, "a/network.pt", "cell3-seed1/network.pt", "cell3-seed1/other.pt")
+    found = checkpoints(
+        [tmp_path / "a", tmp_path / "cell3-seed1" / "network.pt", tmp_path / "cell3-seed1" / "other.pt"]
+    )
     assert named(found, tmp_path) == {
         "a": ["a/network.pt"],
         "cell3": ["cell3-seed1/network.pt"],
-        "cell3-last": ["cell3-seed1/last.pt"],
+        "cell3-other": ["cell3-seed1/other.pt"],
     }
 
 

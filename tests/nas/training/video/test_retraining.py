@@ -10,12 +10,15 @@ from torch.optim import SGD, Adam
 
 from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
+from cache.errors import DataError
 from cache.static.network import StaticNetwork
+from cache.tensor_files import load_tensors, save_tensors
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork, load_video_network
 from nas.settings.compute import Compute
 from nas.settings.retrain_config import RecipeConfig
 from nas.training.losses import cross_entropy
+from nas.training.saved_training import SavedTraining
 from nas.training.video.data import VideoData
 from nas.training.video.retraining import Retraining
 from searchspace.choices import Choice
@@ -50,13 +53,20 @@ def retraining(data, genotype=CELL, seed=0, etc=None, **recipe):
     return Retraining(config, network(genotype), data, CPU, seed, etc=etc)
 
 
-def weights(folder, name="last.pt"):
-    return load_video_network(folder / name)[0].state_dict()
+def trained(folder, data, genotype=CELL, **recipe):
+    """The weights after the last epoch."""
+    made = retraining(data, genotype, **recipe)
+    made.run(folder, META)
+    return made._network.state_dict()
 
 
-def moved(folder, genotype=CELL):
-    before, after = network(genotype).state_dict(), weights(folder)
+def moved(folder, data, **recipe):
+    before, after = network().state_dict(), trained(folder, data, **recipe)
     return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def equal(one, two):
+    return one.keys() == two.keys() and all(torch.equal(value, two[name]) for name, value in one.items())
 
 
 def curve(folder):
@@ -65,22 +75,19 @@ def curve(folder):
 
 
 def test_alone_a_cell_learns_and_the_static_network_stays_bit_for_bit(data, tmp_path):
-    retraining(data, head_epochs=2, epochs=0).run(tmp_path, META)
-    names = moved(tmp_path)
+    names = moved(tmp_path, data, head_epochs=2, epochs=0)
     assert {name.split(".")[0] for name in names} == {"head"}
     assert "head.reduce.0.weight" in names
 
 
 def test_end_to_end_all_but_the_static_networks_statistics_learn(data, tmp_path):
-    retraining(data, head_epochs=0, epochs=1, loss_on="all", static_rate=0.1).run(tmp_path, META)
-    names = moved(tmp_path)
+    names = moved(tmp_path, data, head_epochs=0, epochs=1, loss_on="all", static_rate=0.1)
     assert not [name for name in names if name.startswith("static.") and "running" in name]
     assert not {name for name, _ in network().named_parameters()} - names
 
 
 def test_a_static_rate_of_zero_leaves_the_static_network_as_it_is(data, tmp_path):
-    retraining(data, static_rate=0.0, epochs=1).run(tmp_path, META)
-    assert {name.split(".")[0] for name in moved(tmp_path)} == {"head"}
+    assert {name.split(".")[0] for name in moved(tmp_path, data, static_rate=0.0, epochs=1)} == {"head"}
 
 
 @pytest.mark.parametrize("genotype", [CELL, None], ids=["cell", "per-frame"])
@@ -88,7 +95,7 @@ def test_the_optimisers_are_the_papers_and_each_weight_has_one(data, genotype):
     made = retraining(data, genotype, **dataclasses.asdict(RecipeConfig()))
     alone, together = made._phases
     assert (alone.epochs, together.epochs) == (range(10), range(10, 110))
-    [adam], [half, sgd] = alone.optimizers, together.optimizers
+    [adam], [half, sgd] = alone.optimizers.values(), together.optimizers.values()
     assert (type(adam), type(half), type(sgd)) == (Adam, Adam, SGD)
     assert [optimizer.param_groups[0]["lr"] for optimizer in (adam, half, sgd)] == [8e-3, 4e-3, 5e-4]
     assert sgd.param_groups[0]["momentum"] == 0.9
@@ -100,15 +107,14 @@ def test_the_optimisers_are_the_papers_and_each_weight_has_one(data, genotype):
 def test_poly_rates_fall_to_nothing_in_the_second_phase_alone(data, tmp_path):
     made = retraining(data, schedule="poly")
     made.run(tmp_path, META)
-    rates = [
-        group["lr"] for phase in made._phases for optimizer in phase.optimizers for group in optimizer.param_groups
-    ]
+    optimizers = [optimizer for phase in made._phases for optimizer in phase.optimizers.values()]
+    rates = [group["lr"] for optimizer in optimizers for group in optimizer.param_groups]
     assert rates == [8e-3, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("batches", [1, 2, 5])  # two an epoch: in the first phase, between them, in the second
 def test_a_stopped_training_goes_on_to_the_same_network_bit_for_bit(data, tmp_path, monkeypatch, batches):
-    retraining(data, schedule="poly").run(tmp_path / "straight", META)
+    straight = trained(tmp_path / "straight", data, schedule="poly")
     read, left = data.train.windows, batches
 
     def windows(*arguments):
@@ -123,23 +129,37 @@ def test_a_stopped_training_goes_on_to_the_same_network_bit_for_bit(data, tmp_pa
         retraining(data, schedule="poly").run(tmp_path / "resumed", META)
     monkeypatch.setattr(data.train, "windows", read)
     assert (tmp_path / "resumed" / "training.pt").exists()
-    retraining(data, schedule="poly").run(tmp_path / "resumed", META)
-    for name in ("network.pt", "last.pt"):
-        straight, resumed = (weights(tmp_path / folder, name) for folder in ("straight", "resumed"))
-        assert all(torch.equal(value, resumed[key]) for key, value in straight.items())
+    assert equal(straight, trained(tmp_path / "resumed", data, schedule="poly"))
+    best = [load_video_network(tmp_path / folder / "network.pt")[0] for folder in ("straight", "resumed")]
+    assert equal(*(network.state_dict() for network in best))
     curves = [[row | {"seconds": 0} for row in curve(tmp_path / folder)] for folder in ("straight", "resumed")]
     assert curves[0] == curves[1]
 
 
 def test_the_kept_network_is_the_best_of_the_curve_and_says_so(data, tmp_path):
     retraining(data, epochs=3).run(tmp_path, META)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.csv", "last.pt", "network.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.csv", "network.pt"]
     rows = curve(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     _, best = load_video_network(tmp_path / "network.pt")
-    _, last = load_video_network(tmp_path / "last.pt")
     assert best["miou"] == pytest.approx(max(row["miou"] for row in rows))
-    assert (last["epoch"], last["name"]) == (4, "some")
+    assert best["name"] == "some"
+
+
+def test_the_parts_of_a_stopped_training_have_names_and_those_of_an_earlier_version_are_refused(
+    data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(SavedTraining, "finish", lambda training: None)
+    retraining(data, epochs=1, schedule="poly").run(tmp_path, META)
+    state = load_tensors(tmp_path / "training.pt")
+    assert state.keys() == {
+        *("network", "alone: head optimizer", "end to end: head optimizer", "end to end: static optimizer"),
+        *("end to end: head scheduler", "end to end: static scheduler", "curve"),
+    }
+    numbered = {str(number): state[name] for number, name in enumerate(state) if name != "curve"}
+    save_tensors(tmp_path / "training.pt", numbered | {"curve": state["curve"]})
+    with pytest.raises(DataError, match=r"of another version of dyncell .*finish it with that version, or remove"):
+        retraining(data, epochs=1, schedule="poly").run(tmp_path, META)
 
 
 @pytest.mark.parametrize(

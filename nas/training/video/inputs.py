@@ -1,0 +1,109 @@
+"""VideoInputs: what the networks of one retraining share, read and checked before the first of them is trained."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cache.datasets.clips import Dataset, thinned
+from cache.frames import LabelledFrames
+from cache.static.network import load_checkpoint, weights_fingerprint
+from nas.networks.class_names import check_classes
+from nas.networks.loading import load_network
+from nas.networks.video_network import VideoNetwork
+from nas.settings.compute import Compute
+from nas.settings.config_files import plain
+from nas.settings.retrain_config import RecipeConfig, RetrainConfig
+from nas.training.losses import class_weights
+from nas.training.validation_list import check_readable
+from nas.training.video.data import VideoData
+
+
+@dataclass(frozen=True, eq=False)
+class VideoInputs:
+    """What video networks start and learn from."""
+
+    dataset: Dataset
+    size: tuple[int, int]
+    """Working height and width."""
+    static_checkpoint: Path
+    """File of the static network that all start from."""
+    data: VideoData
+    class_weights: Tensor | None
+    """Weights of the classes in the loss, (classes,); None weighs all alike."""
+    teacher: VideoNetwork | None
+    """Network whose outputs are distilled."""
+    identity: Mapping[str, Any]
+    """Settings and fingerprints that decide a network, beside its genotype and its seed."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Facts to store with each network, JSON-able."""
+        return {
+            "dataset": self.dataset.name,
+            "classes": self.dataset.classes,
+            "colours": self.dataset.colours,
+            "size": self.size,
+            "splits": self.identity["data"],
+        }
+
+
+def read_inputs(
+    config: RetrainConfig,
+    dataset: Dataset,
+    *,
+    size: tuple[int, int],
+    window: int,
+    static_checkpoint: Path,
+    cache_dir: Path,
+    compute: Compute,
+) -> VideoInputs:
+    """Read all that the networks of a retraining share.
+
+    Args:
+        config: how they learn.
+        dataset: what they learn from.
+        size: working height and width.
+        window: number of frames in a window.
+        static_checkpoint: file of the static network that all start from.
+        cache_dir: folder for optical flow.
+        compute: device and precision.
+
+    Raises:
+        DataError: data, static network or teacher are missing or wrong or of other classes, or there are no windows.
+    """
+    recipe, etc = config.retrain, config.etc
+    static, facts = load_checkpoint(static_checkpoint, classes=len(dataset.classes))
+    check_classes(static_checkpoint, facts, dataset.classes)
+    teacher = None if etc.distill_from is None else _teacher(etc.distill_from, dataset)
+    flows = cache_dir if etc.temporal_loss else None
+    data = VideoData.of(dataset, size, window, flows, label_every=recipe.label_every, checked=etc.occlusion == "flow")
+    check_readable(data.val)
+    digest = etc.distill_from and sha256(etc.distill_from.read_bytes()).hexdigest()
+    identity = {
+        "retrain": asdict(recipe) | {"window": window},
+        "etc": asdict(etc) | {"distill_from": digest},
+        "static": weights_fingerprint(static),
+        "data": [dataset.fingerprint(split) for split in ("train", "val")],
+        "size": size,
+        "compute": f"{compute.device.type} {compute.dtype}",
+    }
+    weights = _class_weights(recipe, dataset, size)
+    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, plain(identity))
+
+
+def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:
+    network, facts = load_network(path, len(dataset.classes))
+    check_classes(path, facts, dataset.classes)
+    return network
+
+
+def _class_weights(recipe: RecipeConfig, dataset: Dataset, size: tuple[int, int]) -> Tensor | None:
+    """Weigh classes by their pixels in the labels that are learnt from, if the recipe says so."""
+    if not recipe.class_weights:
+        return None
+    labelled = LabelledFrames(dataset, thinned(dataset.frames("train"), recipe.label_every), size)
+    return class_weights(labelled.class_counts(len(dataset.classes)))
