@@ -2,24 +2,26 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tyro.conf import arg
 
 from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
-from nas.runs.store import read_trials
+from nas.runs.store import read_config, read_trials
 from nas.settings.command_line import run_command
-from nas.settings.config import ComputeConfig, MachineConfig
-from nas.settings.config_files import CONFIG_FILE
+from nas.settings.config import ComputeConfig, MachineConfig, SearchConfig
+from nas.settings.config_files import CONFIG_FILE, from_mapping
 from nas.settings.errors import RunError
 
 if TYPE_CHECKING:
     from nas.evaluation.data import EvaluationData
 
 log = logging.getLogger(__name__)
+
+NO_RUN: Final = "camvid"  # data set that networks of no run are scored on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,10 @@ class Arguments:
 
     checkpoints: tuple[Path, ...]
     """Files (`network.pt` of nas.retrain, or of nas.pretrain for the per-frame network) or whole runs."""
-    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] = "camvid"
-    """Which data set."""
+    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] | None = None
+    """Which data set; by default that of the run that networks are of, and camvid where there is no run."""
     data_root: Path | None = None
-    """Folder of the data set; by default $DYNCELL_DATA."""
+    """Folder of the data set; by default the run's, or $DYNCELL_DATA."""
     split: Split = "val"
     """Which of its lists."""
     output: Path | None = None
@@ -53,7 +55,7 @@ class Arguments:
     latency_repeats: int = 10
     """Timed repetitions, whose median is shown; 0 measures no latency."""
     cache_dir: Path | None = None
-    """Folder for optical flow; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
+    """Folder for optical flow; by default the run's, or $DYNCELL_CACHE or ~/.cache/dyncell."""
     compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
@@ -81,7 +83,9 @@ def main(arguments: Arguments) -> None:
 
     compute = start(arguments.compute)
     networks = per_frame_first(checkpoints(arguments.checkpoints))
-    run, where = run_of(arguments.checkpoints), f"{arguments.dataset}-{arguments.split}"
+    run = run_of(arguments.checkpoints)
+    arguments = arguments if run is None else with_settings_of(run, arguments)
+    where = f"{arguments.dataset or NO_RUN}-{arguments.split}"
     folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")
     data = evaluation_data(arguments, networks)
     timing = Timing(arguments.latency_size or data.size, arguments.latency_clip, arguments.latency_repeats)
@@ -119,6 +123,23 @@ def run_of(checkpoints: Sequence[Path]) -> Path | None:
     return runs[0] if len(runs) == 1 else None
 
 
+def with_settings_of(run: Path, arguments: Arguments) -> Arguments:
+    """Fill in the data set, its folder and the cache of a run where no flag names them.
+
+    Raises:
+        RunError: the run's settings cannot be read.
+    """
+    search = from_mapping(SearchConfig, read_config(run), str(run))
+    found = replace(
+        arguments,
+        dataset=arguments.dataset or search.data.dataset,
+        cache_dir=arguments.cache_dir or search.machine.cache_dir,
+    )
+    if arguments.data_root is None and found.dataset == search.data.dataset:
+        return replace(found, data_root=search.machine.data_root)
+    return found
+
+
 def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]) -> "EvaluationData":
     """What all networks are scored on, once every one of them has been read and checked.
 
@@ -131,7 +152,7 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
     from nas.networks.class_names import check_classes
     from nas.networks.loading import load_network
 
-    dataset = open_dataset(arguments.dataset, arguments.data_root)
+    dataset = open_dataset(arguments.dataset or NO_RUN, arguments.data_root)
     sizes, slots = set(), {2}
     for path in (path for paths in networks.values() for path in paths):
         network, meta = load_network(path, len(dataset.classes))

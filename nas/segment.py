@@ -1,6 +1,7 @@
 """`python -m nas.segment`: what a trained network makes of a video without labels."""
 
 import logging
+import time
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -26,9 +27,12 @@ class Arguments:
     source: Positional[str]
     """A folder of frames, a quoted pattern such as 'clip/*.png', an image or a video file."""
     checkpoint: Path
-    """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own."""
+    """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own; or a run, for the one of
+    its retrained networks that scores best on the validation list."""
     output: Path | None = None
     """Folder of the results, new or empty; by default segmented/<name of the folder or video>."""
+    overwrite: bool = False
+    """Replace the results that are in the folder."""
     scale: float | None = None
     """Look at frames at this share of their height and width. By default they are scaled until their shorter side is as
     long as in training. Labels always have the frame's own size."""
@@ -38,7 +42,7 @@ class Arguments:
     rate: float | None = None
     """Frames a second of the mp4; by default the video's own, and 10 for images."""
     codec: Literal["mp4v", "vp09"] = "mp4v"
-    """Of the mp4: MPEG-4 is quick to write, VP9 many times slower, but web browsers play it, too."""
+    """Codec of the mp4: MPEG-4 is quick to write, VP9 many times slower, but web browsers play it, too."""
     compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
@@ -58,9 +62,11 @@ def main(arguments: Arguments) -> None:
     from nas.labelled_video.labeller import Labeller, working_size
     from nas.networks.loading import load_network
     from nas.settings.compute import start
+    from nas.training.video.results import best_checkpoint
 
     compute = start(arguments.compute)
-    network, meta = load_network(arguments.checkpoint)
+    checkpoint = best_checkpoint(arguments.checkpoint)
+    network, meta = load_network(checkpoint)
     recording = open_recording(arguments.source)
     frames = recording.readable(skip=arguments.on_broken == "skip")
     first = next(frames)
@@ -68,16 +74,20 @@ def main(arguments: Arguments) -> None:
     working = working_size(size, meta, arguments.scale)
     output = arguments.output or Path("segmented") / recording.name
     classes = {"classes": meta["classes"], "colours": meta["colours"]}
-    source = {"source": arguments.source, "checkpoint": str(arguments.checkpoint), "working_size": working}
-    claim(output, source | classes)
+    source = {"source": arguments.source, "checkpoint": str(checkpoint), "working_size": working}
+    claim(output, source | classes, arguments.overwrite)
     log.info("frames of %dx%d, segmented at %dx%d, into %s", *size, *working, output)
     label = Labeller(network.to(compute.device), working, compute)
     rate = arguments.rate or recording.rate
     progress = tqdm(chain([first], frames), "segment", recording.count or None, unit="frame", disable=None)
+    count, began = 0, time.monotonic()
     files = segmented_recording(output, size, **classes, rate=rate, codec=arguments.codec)
     with files as write, logging_redirect_tqdm():
         for name, image in progress:
             write(name, image, label(image))
+            count += 1
+    seconds = time.monotonic() - began
+    log.info("%d frames in %.1f s, %.1f frames a second with reading and writing", count, seconds, count / seconds)
     print(output)
 
 

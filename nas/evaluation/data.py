@@ -22,7 +22,7 @@ class EvaluationData:
     size: tuple[int, int]
     """Working height and width."""
     frames: Frames
-    """All of the split."""
+    """All frames of the split."""
     clips: tuple[range, ...]
     """Positions in `frames` of pieces without a jump, each up to its last labelled frame."""
     scored: tuple[int, ...]
@@ -30,23 +30,27 @@ class EvaluationData:
     windows: tuple[tuple[int, ...], ...]
     """Positions of each window's frames, in time order."""
     flows: FlowCache | None
-    """Between near frames; None if no two are near enough for a score of temporal consistency."""
+    """Optical flow between near frames; None if no two are near enough for a score of temporal consistency."""
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split, size: tuple[int, int], window: int, directory: Path) -> Self:
         """Find clips and windows, and make the optical flow if it is not there.
 
         Args:
-            dataset: of labelled clips.
-            split: of it.
+            dataset: labelled clips.
+            split: list of the data set.
             size: working height and width.
-            window: frames, where a clip has as many.
-            directory: for the flow.
+            window: number of frames in a window, where a clip has as many.
+            directory: folder for the flow.
 
         Raises:
             DataError: the split is absent or damaged, or no labelled frame in it has a past.
         """
         frames = dataset.frames(split)
+        if squashed(dataset.size, size):
+            log.warning(
+                "frames of %dx%d are scored at %dx%d, another aspect ratio: things look squashed", *dataset.size, *size
+            )
         clips = labelled_clips(frames)
         scored = tuple(place for clip in clips for place in clip[1:] if frames[place].labelled)
         if not scored:
@@ -70,10 +74,16 @@ class EvaluationData:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Their names."""
+        """Names of the classes."""
         return self.dataset.classes
 
     def examples(self, count: int) -> list[int]:
-        """At most `count` positions of scored frames, spread evenly over the split."""
+        """Choose at most `count` positions of scored frames, spread evenly over the split."""
         count = min(count, len(self.scored))
         return [self.scored[(2 * place + 1) * len(self.scored) // (2 * count)] for place in range(count)]
+
+
+def squashed(native: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Tell whether a size, (height, width), has another aspect ratio than the native one, by more than rounding."""
+    (height, width), (rows, columns) = native, size
+    return abs(columns * height - rows * width) > (height + width) / 2  # half a pixel of each side

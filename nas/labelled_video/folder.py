@@ -26,8 +26,13 @@ RECORD: Final = "segment.json"
 VIDEO: Final = "overlay.mp4"
 
 
-def claim(folder: Path, facts: Mapping[str, Any]) -> None:
+def claim(folder: Path, facts: Mapping[str, Any], overwrite: bool = False) -> None:
     """Take a folder that is absent, empty, or was left unfinished by the same command, and note the facts in it.
+
+    Args:
+        folder: folder of the results.
+        facts: what is segmented with what, JSON-able.
+        overwrite: remove the results of another command first; files that are no results stay.
 
     Raises:
         RunError: something else is in it, which is kept.
@@ -36,10 +41,21 @@ def claim(folder: Path, facts: Mapping[str, Any]) -> None:
     text = json.dumps(dict(facts), indent=2) + "\n"
     if folder.exists() and any(folder.iterdir()):
         record = folder / RECORD
-        same = record.exists() and record.read_text(encoding="utf-8") == text
-        if not same or (folder / VIDEO).exists():
-            raise RunError(f"{folder} holds {'these' if same else 'other'} results; remove it or name another --output")
+        if not record.exists():
+            raise RunError(f"{folder} holds something else than results; remove it or name another --output")
+        same = record.read_text(encoding="utf-8") == text
+        if overwrite:
+            _remove_results(folder)
+        elif not same or (folder / VIDEO).exists():
+            what = "these" if same else "other"
+            raise RunError(f"{folder} holds {what} results; name another --output, or replace them with --overwrite")
     write_text(folder / RECORD, text)
+
+
+def _remove_results(folder: Path) -> None:
+    """Remove what an earlier command wrote, the record last, so that a stop in between leaves results and no riddle."""
+    for path in (*folder.glob("labels/*.png"), *folder.glob("overlays/*.jpg"), folder / VIDEO, folder / RECORD):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -56,12 +72,12 @@ def segmented_recording(
     Each file is complete or absent. The video is written if the block ends without an exception.
 
     Args:
-        folder: of the results.
+        folder: folder of the results.
         size: height and width of the frames.
-        classes: their names.
-        colours: their RGB.
+        classes: names of the classes.
+        colours: RGB colours of the classes.
         rate: frames a second.
-        codec: of the video.
+        codec: codec of the video.
 
     Raises:
         OSError: something cannot be written.

@@ -12,11 +12,11 @@ from cache.datasets.camvid import CamVid
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
-from nas.evaluate import Arguments, main, run_of
+from nas.evaluate import Arguments, main, run_of, with_settings_of
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.runs.store import RunStore
-from nas.settings.config import ComputeConfig, DataConfig, SearchConfig
+from nas.settings.config import ComputeConfig, DataConfig, MachineConfig, SearchConfig
 from nas.settings.config_files import to_mapping
 from nas.settings.errors import RunError
 
@@ -96,6 +96,18 @@ def test_what_a_run_retrained_is_shown_on_its_page(tmp_path, capsys):
     assert page.index(">per_frame<") < page.index(">tdnet<")
 
 
+def test_data_set_its_folder_and_the_cache_are_those_of_the_run_where_no_flag_names_them(tmp_path):
+    machine = MachineConfig(data_root=tmp_path / "data", cache_dir=tmp_path / "cache")
+    config = SearchConfig(data=DataConfig(dataset="shapes"), machine=machine)
+    with RunStore.open(tmp_path / "run", identity={}, config=to_mapping(config)):
+        pass
+    found = with_settings_of(tmp_path / "run", Arguments(checkpoints=(tmp_path / "run",)))
+    assert (found.dataset, found.data_root, found.cache_dir) == ("shapes", tmp_path / "data", tmp_path / "cache")
+    given = Arguments(checkpoints=(tmp_path / "run",), dataset="camvid", cache_dir=tmp_path / "mine")
+    found = with_settings_of(tmp_path / "run", given)
+    assert (found.dataset, found.data_root, found.cache_dir) == ("camvid", None, tmp_path / "mine")
+
+
 def test_checkpoints_of_several_runs_have_no_run_in_common(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name / "retrained" / "tdnet-seed0").mkdir(parents=True)
@@ -153,7 +165,9 @@ def test_settings_out_of_range_are_refused(tmp_path, changes, reason):
 
 def test_a_split_that_is_not_there_ends_the_command_with_one_line(tmp_path):
     (tmp_path / "camvid" / "val").mkdir(parents=True)
-    save_checkpoint(tmp_path / "network.pt", StaticNetwork(11), {"size": (32, 48), "classes": CamVid.classes})
+    save_checkpoint(
+        tmp_path / "network.pt", StaticNetwork(11), {"size": (32, 48), "classes": CamVid(tmp_path / "camvid").classes}
+    )
     words = ["--checkpoints", tmp_path, "--dataset", "camvid", "--data-root", tmp_path, "--split", "test"]
     result = subprocess.run([sys.executable, "-m", "nas.evaluate", *words], capture_output=True, text=True)
     assert result.returncode == 2

@@ -127,7 +127,9 @@ def test_a_broken_frame_stops_with_what_is_done_and_the_same_command_can_skip_it
 
     code, message = stopped(monkeypatch, capsys, *words, "--on-broken", "skip")
     assert code == 2
-    assert "holds these results; remove it or name another --output" in message
+    assert "holds these results; name another --output, or replace them with --overwrite" in message
+    code, message = stopped(monkeypatch, capsys, *words, "--on-broken", "skip", "--overwrite")
+    assert code == 0
 
 
 def test_mistakes_are_one_message_and_leave_nothing(clip, checkpoint, tmp_path, monkeypatch, capsys):

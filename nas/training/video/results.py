@@ -15,14 +15,15 @@ log = logging.getLogger(__name__)
 
 FOLDER: Final = "retrained"  # in the run's directory
 BEST: Final = "network.pt"
+CURVE: Final = "curve.csv"
 
 
 def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """The files that `paths` stand for, by the name of their network.
+    """Find the files that `paths` stand for, by the name of their network.
 
     Args:
-        paths: of files, of folders with a `network.pt`, or of runs (or their `retrained` folders), which stand for all
-            networks in them.
+        paths: files, folders with a `network.pt`, or runs (or their `retrained` folders), which stand for all networks
+            in them.
 
     Returns:
         Name -> files, several if they are seeds of it: `<name>-seed0/network.pt`, `<name>-seed1/network.pt`. Networks
@@ -42,7 +43,7 @@ def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file, or the best networks below a folder."""
+    """Find a file, or the best networks below a folder."""
     if path.is_file():
         return [path]
     if (path / BEST).is_file():
@@ -55,20 +56,45 @@ def _files(path: Path) -> list[Path]:
 
 
 def _short(paths: Sequence[Path]) -> list[str]:
-    """The last parts of each path, as few as tell them apart."""
+    """Cut each path to its last parts, as few as tell them apart."""
     tails = (["/".join(path.parts[-count:]) for path in paths] for count in itertools.count(1))
     return next(names for names in tails if len(set(names)) == len(paths))
 
 
+def best_checkpoint(path: Path) -> Path:
+    """Find the network that a path stands for.
+
+    Args:
+        path: file, or folder as in `checkpoints`; of several networks, the one that scored best is taken.
+
+    Raises:
+        DataError: there is no network, or there are several of which one has no curve to compare it by.
+    """
+    if not path.is_dir():
+        return path
+    files = [file for seeds in checkpoints([path]).values() for file in seeds]
+    best = files[0] if len(files) == 1 else max(files, key=_best_miou)
+    log.info("of %d networks in %s: %s", len(files), path, best)
+    return best
+
+
 def training_state(checkpoint: Path) -> str:
     """Say how a retrained network scores, and whether its training is over."""
-    curve = checkpoint.with_name("curve.csv")
-    said = "(its training is not over)" if is_unfinished(checkpoint.parent) else ""
+    curve = checkpoint.with_name(CURVE)
+    over = "(its training is not over)" if is_unfinished(checkpoint.parent) else ""
     if not curve.exists():
-        return said
+        return over
+    try:
+        return f"mIoU {100 * _best_miou(checkpoint):.2f} % on the validation list {over}".strip()
+    except DataError:
+        return f"(its {CURVE} is damaged) {over}".strip()
+
+
+def _best_miou(checkpoint: Path) -> float:
+    """Read the highest mIoU, in [0, 1], off the curve of a training. Raises DataError if that is absent or damaged."""
+    curve = checkpoint.with_name(CURVE)
     try:
         with curve.open(newline="", encoding="utf-8") as file:
-            best = max(float(row["miou"]) for row in csv.DictReader(file))
-    except (ValueError, LookupError, TypeError, csv.Error):
-        return f"(its {curve.name} is damaged) {said}".strip()
-    return f"mIoU {100 * best:.2f} % on the validation list {said}".strip()
+            return max(float(row["miou"]) for row in csv.DictReader(file))
+    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
+        raise DataError(f"{curve} does not say how {checkpoint} scores; name one network instead of its run") from error

@@ -11,8 +11,9 @@ from baselines.fixed_points import FIXED_POINTS
 from cache.datasets.camvid import CamVid
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
+from cache.images import scaled_size
 from cache.static.network import StaticNetwork
-from nas.evaluation.data import EvaluationData
+from nas.evaluation.data import EvaluationData, squashed
 from nas.evaluation.scores import evaluate, labels_consistency
 from nas.evaluation.temporal_consistency import TemporalConsistency
 from nas.networks.heads import build_head
@@ -41,6 +42,20 @@ class FewShapes(Shapes):
 
     def label(self, frame):
         return super().label(replace(frame, number=frame.number // self._gap))
+
+
+@pytest.mark.parametrize("scale", [0.05, 0.11, 1 / 3, 0.5, 1.0, 1.7])
+def test_a_size_that_is_only_rounded_is_not_squashed(scale):
+    assert not squashed((360, 480), scaled_size((360, 480), scale))
+    assert not squashed((1024, 2048), scaled_size((1024, 2048), scale))
+
+
+def test_frames_of_another_aspect_ratio_are_scored_with_a_warning(tmp_path, caplog):
+    EvaluationData.of(FewShapes(), "val", (48, 96), 3, tmp_path)
+    assert "frames of 96x128 are scored at 48x96, another aspect ratio" in caplog.text
+    caplog.clear()
+    EvaluationData.of(FewShapes(), "val", SIZE, 3, tmp_path)
+    assert "aspect ratio" not in caplog.text
 
 
 class Unseen(FewShapes):

@@ -52,7 +52,9 @@ def test_the_same_command_may_go_on_until_its_video_is_there(tmp_path):
     for _ in range(2):
         claim(tmp_path / "out", FACTS)
     (tmp_path / "out" / "overlay.mp4").touch()
-    with pytest.raises(RunError, match=r"out holds these results; remove it or name another --output"):
+    with pytest.raises(
+        RunError, match=r"out holds these results; name another --output, or replace them with --overwrite"
+    ):
         claim(tmp_path / "out", FACTS)
 
 
@@ -60,8 +62,20 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     claim(tmp_path / "out", FACTS)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").touch()
-    for folder in ("out", "photos"):
-        before = names(tmp_path)
-        with pytest.raises(RunError, match=rf"{folder} holds other results; remove it or name another --output"):
-            claim(tmp_path / folder, FACTS | {"source": "other"})
-        assert names(tmp_path) == before
+    before = names(tmp_path)
+    with pytest.raises(RunError, match="out holds other results; name another --output"):
+        claim(tmp_path / "out", FACTS | {"source": "other"})
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match="photos holds something else than results; remove it or name another"):
+            claim(tmp_path / "photos", FACTS, overwrite)
+    assert names(tmp_path) == before
+
+
+def test_overwriting_replaces_results_and_nothing_else(tmp_path):
+    claim(tmp_path, FACTS)
+    for name in ("labels/f7.png", "overlays/f7.jpg", "overlay.mp4", "notes.txt", "labels/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    claim(tmp_path, FACTS | {"source": "other"}, overwrite=True)
+    assert names(tmp_path) == ["labels/notes.txt", "notes.txt", "segment.json"]
+    assert "other" in (tmp_path / "segment.json").read_text()

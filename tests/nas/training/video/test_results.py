@@ -4,7 +4,7 @@ import torch
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.networks.loading import load_network
-from nas.training.video.results import checkpoints
+from nas.training.video.results import best_checkpoint, checkpoints
 
 
 def make(folder, *names):
@@ -49,6 +49,19 @@ def test_an_unfinished_training_is_said(tmp_path, caplog):
     make(tmp_path, "cell3-seed0/network.pt", "cell3-seed0/training.pt")
     assert list(checkpoints([tmp_path])) == ["cell3"]
     assert "is the best so far of a training that has not ended" in caplog.text
+
+
+def test_of_a_run_the_network_with_the_best_score_is_taken(tmp_path):
+    make(tmp_path, *(f"retrained/{name}/network.pt" for name in ("a-seed0", "a-seed1", "b-seed0")))
+    for name, scores in (("a-seed0", (0.1, 0.5)), ("a-seed1", (0.7, 0.3)), ("b-seed0", (0.6,))):
+        rows = "".join(f"{epoch},{score}\n" for epoch, score in enumerate(scores))
+        (tmp_path / "retrained" / name / "curve.csv").write_text("epoch,miou\n" + rows)
+    assert best_checkpoint(tmp_path) == tmp_path / "retrained" / "a-seed1" / "network.pt"
+    file = tmp_path / "retrained" / "b-seed0" / "network.pt"
+    assert best_checkpoint(file) == best_checkpoint(file.parent) == file
+    (file.parent / "curve.csv").unlink()
+    with pytest.raises(DataError, match=r"does not say how .* scores; name one network"):
+        best_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "reason"), [(".", "no trained network in"), ("gone", "no file or folder")])
