@@ -11,6 +11,7 @@ from nas.reporting.comparison.numbers import CURVES, MEASURES, Search, summarise
 from nas.runs.comparable import Run, budget, read_run, require_one_problem, strategy_names
 from nas.settings.command_line import run_command
 from nas.settings.errors import RunError
+from nas.strategies.catalog import settings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,8 @@ def main(arguments: Arguments) -> None:
     from nas.reporting.tabular import write_csv
 
     runs = [read_run(directory) for directory in arguments.runs]
-    require_one_problem(runs)
-    names, trials = strategy_names(runs), budget(runs, arguments.trials)
+    require_one_problem(runs, settings_of)
+    names, trials = strategy_names(runs, settings_of), budget(runs, arguments.trials)
     searches = [summarised_run(name, run, trials) for name, run in zip(names, runs, strict=True)]
     rows = list(search_rows(runs, searches))
     text = comparison_report([budget_fact(runs, trials), static_fact(runs, names)], searches, rows)

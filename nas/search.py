@@ -21,7 +21,7 @@ from nas.settings.config import ComputeConfig, SearchConfig, require
 from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
 from nas.settings.seeding import stream
-from nas.strategies.strategy import Strategy
+from nas.strategies.strategy import Exportable, Resumable, Strategy
 from nas.training.candidates.early_stopping import EarlyStopping
 from nas.training.candidates.job import Job
 from nas.workers.executor import Executor, InlineExecutor, Result
@@ -60,7 +60,6 @@ def main(arguments: Arguments) -> None:
     from nas.runs.tensorboard import Curves
     from nas.settings.compute import resolve
     from nas.strategies.catalog import make_strategy
-    from nas.strategies.ppo import PPO
     from nas.strategies.saved_strategy import SavedStrategy
     from nas.training.candidates.inputs import prepare
 
@@ -68,6 +67,7 @@ def main(arguments: Arguments) -> None:
     space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
     config = resolved(arguments.config, compute, space)
     fixed_points = select(FIXED_POINTS, config.fixed_points)
+    strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
     with RunStore.open(run_directory(arguments), identity=identity(config), config=to_mapping(config)) as store:
         log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
@@ -75,13 +75,12 @@ def main(arguments: Arguments) -> None:
         store.bind("features", prepared.features.fingerprint)
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)
-            strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
-            kept: Strategy = strategy
-            if isinstance(strategy, PPO):
+            kept = strategy
+            if isinstance(strategy, Resumable):
                 kept = SavedStrategy(strategy, store.directory / "strategy.pt", store.trials, config.lookahead)
             search(kept, executor, store, config, EarlyStopping(), after_tell=curves.add)
-        if isinstance(strategy, PPO):
-            strategy.save(store.directory / "controller.pt")
+        if isinstance(strategy, Exportable):
+            strategy.export(store.directory)
         from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
 
         print(write_report(store.directory, store.trials, config, space, prepared))

@@ -1,32 +1,31 @@
 """Runs that can be compared with each other: searches of one problem by several strategies and seeds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, get_args
 
 from nas.runs.store import INPUTS, leaves, read_config, read_trials
 from nas.runs.trial import Trial
-from nas.settings.config import SearchConfig
+from nas.settings.config import SearchConfig, StrategyName
 from nas.settings.config_files import from_mapping, identity, read_mapping, to_mapping
 from nas.settings.errors import RunError
 
-SETTINGS: Final = {"ppo": ("ppo", "controller", "warm_start"), "evolution": ("evolution", "warm_start"), "random": ()}
-"""Strategy -> the sections that it reads, and the others do not."""
-MAY_DIFFER: Final = {"strategy", "seed"}.union(*SETTINGS.values())
+SettingsOf = Callable[[str], Sequence[str]]
+"""Returns the sections and settings that only strategies read, for the name of one that does."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A search as it lies on disk."""
+    """A search on disk."""
 
     directory: Path
     config: SearchConfig
     trials: tuple[Trial, ...]
-    """Those numbered from 0 on without a gap, in this order: a search that goes on may have more."""
+    """Trials numbered from 0 on without a gap, in this order: a search that goes on may have more."""
     features: str
-    """Fingerprint of what it was computed from, the static network included."""
+    """Fingerprint of the features that it was computed from, the static network included."""
 
 
 def read_run(directory: Path) -> Run:
@@ -38,11 +37,13 @@ def read_run(directory: Path) -> Run:
     return Run(directory, config, tuple(numbered[place] for place in places), str(inputs.get("features", "unknown")))
 
 
-def require_one_problem(runs: Sequence[Run]) -> None:
-    """Raise RunError, with the differences, if the runs differ in more than strategies and seeds."""
-    first, mine = runs[0], dict(_problem(runs[0]))
+def require_one_problem(runs: Sequence[Run], settings_of: SettingsOf) -> None:
+    """Raise RunError, with the differences, if the runs differ in more than strategies, their settings and seeds."""
+    strategies = {*get_args(StrategyName), *(run.config.strategy for run in runs)}
+    free = {"strategy", "seed"}.union(*map(settings_of, strategies))
+    first, mine = runs[0], dict(_problem(runs[0], free))
     for run in runs[1:]:
-        theirs = dict(_problem(run))
+        theirs = dict(_problem(run, free))
         changes = [
             f"  {name}: {mine[name]} in {first.directory}, {theirs[name]} in {run.directory}"
             for name in mine
@@ -52,12 +53,12 @@ def require_one_problem(runs: Sequence[Run]) -> None:
             raise RunError("\n".join(["the runs differ in more than strategy and seed:", *changes]))
 
 
-def _problem(run: Run) -> Iterator[tuple[str, Any]]:
-    return ((name, value) for name, value in leaves(identity(run.config)) if name.split(".")[0] not in MAY_DIFFER)
+def _problem(run: Run, free: Collection[str]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in leaves(identity(run.config)) if name.split(".")[0] not in free)
 
 
-def strategy_names(runs: Sequence[Run]) -> list[str]:
-    """What the strategy of each run is called: `ppo`, or `ppo (ppo.entropy 0.1)` if others have another entropy.
+def strategy_names(runs: Sequence[Run], settings_of: SettingsOf) -> list[str]:
+    """Name the strategy of each run: `ppo`, or `ppo (ppo.entropy 0.1)` if others have another entropy.
 
     Raises:
         RunError: two runs have the same name and seed, and so are the same search.
@@ -65,8 +66,9 @@ def strategy_names(runs: Sequence[Run]) -> list[str]:
     names: list[str] = []
     searches: dict[tuple[str, int], Path] = {}
     for run in runs:
-        peers = [dict(_settings(peer)) for peer in runs if peer.config.strategy == run.config.strategy]
-        own = [f"{name} {value}" for name, value in _settings(run) if any(peer[name] != value for peer in peers)]
+        read = settings_of(run.config.strategy)
+        peers = [dict(_settings(peer, read)) for peer in runs if peer.config.strategy == run.config.strategy]
+        own = [f"{name} {value}" for name, value in _settings(run, read) if any(peer[name] != value for peer in peers)]
         names.append(run.config.strategy + (f" ({', '.join(own)})" if own else ""))
         search = (names[-1], run.config.seed)
         if search in searches:
@@ -78,13 +80,12 @@ def strategy_names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def _settings(run: Run) -> Iterator[tuple[str, Any]]:
-    own = SETTINGS[run.config.strategy]
-    return ((name, value) for name, value in leaves(to_mapping(run.config)) if name.split(".")[0] in own)
+def _settings(run: Run, read: Collection[str]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in leaves(to_mapping(run.config)) if name.split(".")[0] in read)
 
 
 def budget(runs: Sequence[Run], trials: int | None) -> int:
-    """How many trials of each run are compared: `trials`, or as many as every run has.
+    """Return how many trials of each run are compared: `trials`, or as many as every run has.
 
     Raises:
         RunError: a run has none, or fewer than `trials`.

@@ -7,11 +7,13 @@ Video Segmentation", WACV 2020). A data set or `--preset` overrides them with a 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
 from nas.settings.errors import RunError
+
+StrategyName = Literal["ppo", "random", "evolution"]
 
 
 def require(condition: bool, rule: str, value: object) -> None:
@@ -253,8 +255,8 @@ class SearchConfig(PretrainConfig):
     controller: ControllerConfig = field(default_factory=ControllerConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
-    strategy: Literal["ppo", "random", "evolution"] = "ppo"
-    """What proposes the cells."""
+    strategy: StrategyName | str = "ppo"
+    """What proposes the cells; one of your own is package.module:name, importable from here."""
     warm_start: bool = False
     """Start the strategy from the fixed points' cells: `ppo` imitates them first, `evolution` has them as ancestors."""
     fixed_points: tuple[str, ...] = ("per_frame", "tmanet", "lmanet", "tdnet")
@@ -269,6 +271,9 @@ class SearchConfig(PretrainConfig):
     def __post_init__(self) -> None:
         require(self.trials >= 1, "trials must be at least 1", self.trials)
         require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
-        learns = self.strategy != "random" or not self.warm_start
-        require(learns, "--warm-start needs --strategy ppo or evolution", self.strategy)
+        names = ", ".join(get_args(StrategyName))
+        module, colon, name = self.strategy.partition(":")
+        own = bool(module and colon and name.isidentifier())
+        rule = f"strategy must be one of {names}, or package.module:name of your own"
+        require(own or self.strategy in get_args(StrategyName), rule, self.strategy)
         require(self.lookahead >= 1, "lookahead must be at least 1", self.lookahead)

@@ -30,18 +30,18 @@ IMITATION_RATE: Final = 1e-3
 
 @dataclass(frozen=True)
 class Batch:
-    """What happened in B trials."""
+    """Experience of B trials, of D tokens each."""
 
     tokens: Tensor
-    """int64 (B, D)."""
+    """Tokens of the cells, int64 (B, D)."""
     old_log_prob: Tensor
-    """Log-probabilities when sampled, float64 (B,)."""
+    """Log-probabilities of the cells when they were sampled, float64 (B,)."""
     advantage: Tensor
-    """float64 (B,)."""
+    """Advantages, the rewards less the baseline, float64 (B,)."""
 
 
 def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """PPO loss to minimise, a scalar; inputs (B,). Schulman et al. 2017 (arXiv:1707.06347), eq. 7, negated."""
+    """Return PPO's loss to minimise, a scalar; inputs (B,). Schulman et al. 2017 (arXiv:1707.06347), eq. 7, negated."""
     ratio = (log_prob - old_log_prob).exp()
     return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
 
@@ -78,7 +78,7 @@ def imitate(controller: Controller, tokens: Tensor) -> None:
 
 
 class PPO:
-    """The strategy that learns: asks the controller for a cell, and moves the controller when told how it did."""
+    """Learns: asks the controller for a cell, and moves the controller when told how the cell did."""
 
     def __init__(
         self,
@@ -124,13 +124,13 @@ class PPO:
         )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Clipped surrogate less the entropy bonus, a scalar."""
+        """Return the clipped surrogate less the entropy bonus, a scalar."""
         log_prob, entropy = self.controller.evaluate(batch.tokens)
         surrogate = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantage, self.config.clip)
         return surrogate - self.config.entropy * entropy.mean()
 
     def minibatches(self, epoch: int) -> Iterator[Batch]:
-        """The latest trials in a random order, `minibatch` at a time; all advantages against today's baseline."""
+        """Yield the latest trials in a random order, `minibatch` at a time; advantages are against today's baseline."""
         tokens, old_log_prob, reward = zip(*self.latest, strict=True)
         all_tokens, all_log_prob = torch.cat(tokens), torch.cat(old_log_prob)
         advantage = torch.tensor(reward, dtype=torch.float64) - self.baseline
@@ -139,11 +139,11 @@ class PPO:
             yield Batch(all_tokens[rows], all_log_prob[rows], advantage[rows])
 
     def pending_cells(self) -> list[Genotype]:
-        """Asked for and not told, oldest first."""
+        """List the cells asked for and not told, oldest first."""
         return [self.space.genotype(tuple(tokens[0].tolist())) for tokens, _ in self.pending]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that asking and telling have changed, as tensors and plain values."""
+        """Return all that asking and telling have changed, as tensors and plain values."""
         return {
             "controller": self.controller.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -162,7 +162,7 @@ class PPO:
         self.pending = deque(state["pending"])
         self.latest = deque(state["latest"], maxlen=self.config.buffer)
 
-    def save(self, path: Path) -> None:
-        """Write the controller's parameters, a dictionary of plain tensors, for use elsewhere; a resume needs none."""
-        with atomic_path(path) as temporary:
+    def export(self, directory: Path) -> None:
+        """Write the controller's parameters, a dictionary of plain tensors, to `controller.pt`."""
+        with atomic_path(directory / "controller.pt") as temporary:
             torch.save(self.controller.state_dict(), temporary)

@@ -1,7 +1,7 @@
-"""SavedStrategy: what PPO has learnt, on disk every few trials, so that a resumed search need not learn it all again.
+"""SavedStrategy: what a strategy has learnt, saved every few trials, so that a resumed search need not learn it again.
 
 The log of trials stays the truth. What was saved counts only if it was learnt from the very trials that the log holds;
-otherwise the strategy learns from the log from its beginning, as any other does, with the same result.
+otherwise the strategy learns from the log from its beginning, as one that saves nothing does, with the same result.
 """
 
 import logging
@@ -16,7 +16,7 @@ from cache.errors import DataError
 from cache.tensor_files import DAMAGED, brief, load_tensors, save_tensors
 from nas.runs.trial import Trial
 from nas.settings.errors import RunError
-from nas.strategies.ppo import PPO
+from nas.strategies.strategy import Resumable
 from searchspace.genotype import Genotype
 
 log = logging.getLogger(__name__)
@@ -25,16 +25,16 @@ EVERY: Final = 10  # trials; learning from so many again takes about half a seco
 
 
 class SavedStrategy:
-    """A strategy that answers from the log up to where it was saved, and is PPO from there on."""
+    """A strategy that answers from the log up to where it was saved, and is the strategy itself from there on."""
 
-    def __init__(self, strategy: PPO, path: Path, trials: Iterable[Trial], lookahead: int) -> None:
+    def __init__(self, strategy: Resumable, path: Path, trials: Iterable[Trial], lookahead: int) -> None:
         """Restore what was saved, if it was.
 
         Args:
-            strategy: that nobody has asked or told anything.
-            path: of the file.
-            trials: of the log; the search tells them again.
-            lookahead: of the search.
+            strategy: a fresh one, not asked or told anything.
+            path: the file.
+            trials: the log; the search tells them again.
+            lookahead: the search's.
 
         Raises:
             RunError: what was saved is of another version.
@@ -82,5 +82,5 @@ class SavedStrategy:
 
 
 def _line(trial: Trial) -> bytes:
-    """What a strategy learns from a trial."""
+    """Return what a strategy learns from a trial, as bytes."""
     return f"{trial.number} {trial.genotype} {trial.reward!r}\n".encode()

@@ -12,6 +12,7 @@ from nas.runs.trial import Trial
 from nas.settings.config import CandidateConfig, PPOConfig, SearchConfig, SpaceConfig
 from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
+from nas.strategies.catalog import settings_of
 from searchspace.space import Space
 
 SPACE = Space.load("paper", blocks=1)
@@ -103,7 +104,7 @@ def test_strategies_of_other_settings_have_names_of_their_own(tmp_path):
         make_run(tmp_path / "c", [0.5], strategy="random", ppo=PPOConfig(entropy=0.1)),
         make_run(tmp_path / "d", [0.5], strategy="evolution", warm_start=True),
     ]
-    names = strategy_names([read_run(run) for run in runs])
+    names = strategy_names([read_run(run) for run in runs], settings_of)
     assert names == ["ppo (ppo.entropy 0.0)", "ppo (ppo.entropy 0.1)", "random", "evolution"]
 
 

@@ -161,7 +161,7 @@ def test_replaying_the_log_rebuilds_cells_and_parameters_bit_for_bit():
 def test_the_saved_controller_is_plain_tensors_and_loads_elsewhere(tmp_path):
     strategy = ppo(seed=5)
     after(strategy, [0.5, 0.7, 0.6])
-    strategy.save(tmp_path / "controller.pt")
+    strategy.export(tmp_path)
     elsewhere = Controller(SPACE.decisions, SMALL, seed=99)
     elsewhere.load_state_dict(torch.load(tmp_path / "controller.pt", weights_only=True))
     tokens = torch.zeros(1, 25, dtype=torch.int64)

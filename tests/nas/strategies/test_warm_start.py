@@ -41,8 +41,8 @@ def test_evolution_starts_with_the_fixed_points():
 def test_a_cold_start_is_the_default_and_random_search_has_no_other():
     cold = make_strategy(SearchConfig(strategy="evolution"), SPACE, CELLS)
     assert cold.ask() not in CELLS
-    with pytest.raises(RunError, match="ppo or evolution"):
-        SearchConfig(strategy="random", warm_start=True)
+    with pytest.raises(RunError, match="needs --strategy ppo or evolution"):
+        make_strategy(SearchConfig(strategy="random", warm_start=True), SPACE, CELLS)
 
 
 @pytest.mark.parametrize("name", ["ppo", "evolution"])
