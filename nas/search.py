@@ -1,6 +1,5 @@
 """`python -m nas.search`: from frames on disk to a ranked list of cells."""
 
-import datetime
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from nas.runs.failures import FailureGuard
 from nas.runs.progress import Progress, outcome
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
+from nas.runs.unfinished import default_directory
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import ComputeConfig, SearchConfig, require
 from nas.settings.config_files import identity, to_mapping
@@ -48,7 +48,8 @@ class Arguments:
     preset: str | None = None
     """Named settings: `quick` (made-up shapes, minutes) or `laptop` (CamVid without a GPU, an hour)."""
     run: Path | None = None
-    """Directory of the run; by default runs/<dataset>-<date>-<seed>."""
+    """Directory of the run; by default the unfinished one of these settings in runs/, else
+    runs/<dataset>-<date>-<seed>."""
     fork: str | None = None
     """Name of a new run beside --run that starts from its settings, for when some of them shall differ."""
 
@@ -68,7 +69,7 @@ def main(arguments: Arguments) -> None:
     config = resolved(arguments.config, compute, space)
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
-    with RunStore.open(run_directory(arguments), identity=identity(config), config=to_mapping(config)) as store:
+    with RunStore.open(run_directory(arguments, config), identity=identity(config), config=to_mapping(config)) as store:
         log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
         prepared = prepare(config, compute)
@@ -102,16 +103,15 @@ def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchCo
     )
 
 
-def run_directory(arguments: Arguments) -> Path:
-    """Where the run is kept. Raises RunError for `--fork` without `--run`, or of a path."""
+def run_directory(arguments: Arguments, config: SearchConfig) -> Path:
+    """Return the directory of the run. Raises RunError for `--fork` without `--run`, or of a path."""
     if arguments.fork is not None:
         if arguments.run is None:
             raise RunError("--fork NAME starts from the settings of another run; say which with --run DIR")
         one_name = Path(arguments.fork).name == arguments.fork and arguments.fork not in ("", "..")
         require(one_name, "fork must be the name of a folder beside --run", arguments.fork)
         return arguments.run.parent / arguments.fork
-    today = datetime.datetime.now(tz=datetime.UTC).date()
-    return arguments.run or Path("runs") / f"{arguments.config.data.dataset}-{today}-{arguments.config.seed}"
+    return arguments.run or default_directory(Path("runs"), config)
 
 
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:

@@ -1,8 +1,8 @@
-"""RunStore: a run's directory, written by one process at a time, whose log of trials is the truth.
+"""RunStore: a run's directory, a search on disk, written by one process at a time, whose log of trials is the truth.
 
 - `config.yaml`: the settings the run was created with.
 - `inputs.yaml`: what it was computed from and is known only later, such as the fingerprint of its features.
-- `strategy.pt`: what the strategy had learnt some trials ago, if it is PPO; without it, the log is learnt from anew.
+- `strategy.pt`: what the strategy had learnt some trials ago, if it saves that; else it learns from the log anew.
 - `trials.jsonl`: one line a trial, in the order of finishing, with a checksum of the rest of its line; a trial that
   `append` returned from is on disk.
 - `run.lock`: held by the process that writes.
@@ -45,7 +45,8 @@ class RunStore:
         Args:
             directory: made if it is absent.
             identity: the settings, nested by section, in which the run and this call must agree.
-            config: all settings; saved if the run is new, otherwise the saved ones stay.
+            config: all settings; saved if the run is new, or has other settings and no trial yet, otherwise the saved
+                ones stay.
 
         Raises:
             RunError: another process writes there, the run has other settings, the log is damaged (a line that a
@@ -54,13 +55,14 @@ class RunStore:
         with _locked(directory):
             for stale in directory.glob(".*.pt.*.tmp"):  # megabytes that a killed process left; only we write such
                 stale.unlink()
-            if (directory / CONFIG_FILE).exists():
-                _compare(directory, read_config(directory), plain(identity))
-            elif (directory / TRIALS).exists():
-                raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
-            else:
-                write_mapping(directory / CONFIG_FILE, config)
             trials, length = _read_log(directory / TRIALS)
+            if trials and (directory / CONFIG_FILE).exists():
+                _compare(directory, read_config(directory), plain(identity))
+            elif trials:
+                raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
+            elif not _agrees(directory, plain(identity)):
+                (directory / INPUTS).unlink(missing_ok=True)
+                write_mapping(directory / CONFIG_FILE, config)
             _cut(directory / TRIALS, length)
             yield cls(directory, trials)
 
@@ -94,14 +96,14 @@ class RunStore:
             self._keys.add(trial.key)
 
     def bind(self, name: str, value: str | int | float) -> None:
-        """Note what the run is computed from, or check that it still is.
+        """Note what the run is computed from, or, if it has trials, check that it still is.
 
         Raises:
             RunError: the run was computed from something else.
         """
         path = self.directory / INPUTS
         bound = read_mapping(path) if path.exists() else {}
-        if name in bound:
+        if name in bound and self._trials:
             _compare(self.directory, bound, {name: value})
         else:
             write_mapping(path, {**bound, name: value})
@@ -172,8 +174,8 @@ def _trial(line: bytes) -> Trial:
     record = json.loads(line)
     if not isinstance(record, dict):
         raise TypeError("it is no trial")
-    said = record.pop("checksum", None)  # logs of earlier versions have none
-    if said not in (None, _checksum(record)):
+    checksum = record.pop("checksum", None)  # logs of earlier versions have none
+    if checksum not in (None, _checksum(record)):
         raise ValueError("its checksum is wrong")
     return Trial.from_json(record)
 
@@ -203,6 +205,11 @@ def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -
     """Raise RunError if a value of `now` is not what it was."""
     if changes := differences(then, now):
         raise RunError("\n".join([f"{directory} holds a run that differs from this one:", *changes, WAYS_OUT]))
+
+
+def _agrees(directory: Path, now: Mapping[str, Any]) -> bool:
+    """Whether a directory holds settings in which nothing of `now` is different."""
+    return (directory / CONFIG_FILE).exists() and not differences(read_config(directory), now)
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

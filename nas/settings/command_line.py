@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -51,7 +52,8 @@ def run_command(
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        print("stopped; what is finished is kept, and the same command goes on from there", file=sys.stderr)
+        command = shlex.join(["python", "-m", module, *sys.argv[1:]])
+        print(f"stopped; what is finished is kept, and the same command goes on from there: {command}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
 
@@ -82,15 +84,24 @@ def log_to(path: Path) -> None:
 def _base_config(config: type[Config], words: Sequence[str]) -> Config:
     """What flags override: an existing run's own settings, else the data set's preset; then `--preset`."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--dataset", default=PretrainConfig().data.dataset)
+    early.add_argument("--dataset")
     early.add_argument("--preset")
     early.add_argument("--run", type=Path)
+    early.add_argument("--fork")
     known, _ = early.parse_known_args(list(words))
+    if issubclass(config, PretrainConfig) and known.run is not None:
+        named = known.fork is None and (known.dataset is not None or known.preset is not None)
+        if not named and not (known.run / CONFIG_FILE).exists():
+            raise RunError(
+                f"there is no run in {known.run} to go on with; check the name"
+                + ("" if known.fork else ", or say with --dataset on what a new search shall start there")
+            )
+    dataset = known.dataset or PretrainConfig().data.dataset
     sources = []
     if known.run is not None and (known.run / CONFIG_FILE).exists():
         sources.append(known.run / CONFIG_FILE)
-    elif known.dataset in preset_names():
-        sources.append(preset_path(known.dataset))
+    elif dataset in preset_names():
+        sources.append(preset_path(dataset))
     if known.preset is not None:
         sources.append(preset_path(known.preset))
     return from_mapping(config, overlaid([read_mapping(source) for source in sources]), " + ".join(map(str, sources)))

@@ -179,6 +179,20 @@ def test_other_settings_are_refused_with_each_difference_and_the_ways_out(tmp_pa
     assert (tmp_path / "config.yaml").read_bytes() == saved
 
 
+def test_a_run_without_trials_is_no_obstacle_to_other_settings(tmp_path):
+    with opened(tmp_path) as store:
+        store.bind("features", "3fe0")
+    other = SETTINGS | {"strategy": "random"}
+    with opened(tmp_path, identity=other, config=other) as store:
+        store.bind("features", "aa11")
+    assert read_config(tmp_path) == other
+    with opened(tmp_path, identity=other, config=other) as store:
+        store.bind("features", "bb22")  # nothing was computed from the first ones
+        store.append(sampled(0))
+        with pytest.raises(RunError, match="features: bb22 in the run, cc33 now"):
+            store.bind("features", "cc33")
+
+
 def test_settings_outside_the_identity_may_differ_and_the_first_ones_stay(tmp_path):
     filled(tmp_path)
     with opened(tmp_path, config=CONFIG | {"machine": {"workers": 8}}):
@@ -206,6 +220,7 @@ def test_inputs_known_later_are_kept_and_compared(tmp_path):
         store.bind("features", "3fe0")
         store.bind("windows", 42)
         store.bind("features", "3fe0")
+        store.append(sampled(0))
     with opened(tmp_path) as store, pytest.raises(RunError, match=r"features: 3fe0 in the run, 99aa now\n.*--fork"):
         store.bind("features", "99aa")
     assert (tmp_path / "inputs.yaml").read_text().endswith("\nfeatures: 3fe0\nwindows: 42\n")

@@ -11,6 +11,7 @@ import pytest
 
 from nas.settings import command_line
 from nas.settings.command_line import log_to, run_command
+from nas.settings.config import SearchConfig
 from nas.settings.errors import NonFiniteError, RunError
 
 
@@ -39,7 +40,7 @@ def as_before(monkeypatch):
         (RunError("no such preset"), 2, "error: no such preset"),
         (NonFiniteError("logits are infinite"), 2, "error: logits are infinite"),
         (OSError(28, "No space left on device", "trials.jsonl"), 2, "No space left on device: 'trials.jsonl'"),
-        (KeyboardInterrupt(), 130, "the same command goes on from there"),
+        (KeyboardInterrupt(), 130, "the same command goes on from there: python -m command --number 7"),
     ],
 )
 def test_what_a_person_can_mend_is_one_message(raised, code, said, capsys):
@@ -66,6 +67,23 @@ def test_flags_reach_the_command():
         run_command("command", Arguments, None, seen.append)
     assert ended.value.code == 0
     assert seen == [Arguments(number=7)]
+
+
+def search_flags(*words):
+    return command_line._base_config(SearchConfig, [str(word) for word in words])
+
+
+def test_a_run_that_does_not_exist_starts_no_search_on_data_that_nobody_named(tmp_path):
+    with pytest.raises(RunError, match=r"there is no run in .*typo .*--dataset"):
+        search_flags("--run", tmp_path / "typo")
+    assert search_flags("--run", tmp_path / "new", "--dataset", "shapes") != SearchConfig()
+    assert search_flags("--run", tmp_path / "new", "--preset=laptop") != SearchConfig()
+    assert search_flags() == search_flags("--dataset", "camvid")
+
+
+def test_a_fork_of_a_run_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"there is no run in .*; check the name$"):
+        search_flags("--run", tmp_path / "typo", "--fork", "other", "--dataset", "shapes")
 
 
 def test_sigterm_ends_a_command_as_ctrl_c_does():

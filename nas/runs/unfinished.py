@@ -1,0 +1,33 @@
+"""The directory of a search that names none: that of its unfinished run, or a new one."""
+
+import datetime
+from pathlib import Path
+
+from nas.runs.store import differences, read_config, read_trials
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import CONFIG_FILE, from_mapping, identity
+from nas.settings.errors import RunError
+
+
+def default_directory(parent: Path, config: SearchConfig) -> Path:
+    """Return the newest unfinished run of the same identity in `parent`, else `<dataset>-<date>-<seed>` there.
+
+    So the same command goes on with what it began, whatever day it is.
+
+    Args:
+        parent: folder of runs; need not exist.
+        config: of the search, resolved as in the runs' own files.
+    """
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    runs = sorted(parent.glob(f"{config.data.dataset}-*-{config.seed}/{CONFIG_FILE}"), reverse=True)
+    unfinished = (path.parent for path in runs if _is_unfinished(path.parent, config))
+    return next(unfinished, parent / f"{config.data.dataset}-{today}-{config.seed}")
+
+
+def _is_unfinished(directory: Path, config: SearchConfig) -> bool:
+    try:
+        saved = from_mapping(SearchConfig, read_config(directory), str(directory))
+        sampled = sum(trial.number is not None for trial in read_trials(directory))
+    except RunError:  # damaged, or of a version that is not read: nothing to go on with unasked
+        return False
+    return sampled < config.trials and not differences(identity(saved), identity(config))

@@ -1,0 +1,52 @@
+"""A search that names no directory goes on with its own unfinished run, on whatever day, and with no other."""
+
+import numpy as np
+import pytest
+
+from nas.runs.store import RunStore
+from nas.runs.trial import Trial
+from nas.runs.unfinished import default_directory
+from nas.settings.config import DataConfig, SearchConfig
+from nas.settings.config_files import identity, to_mapping
+from searchspace.space import Space
+
+CELL = Space.load("paper", blocks=1).uniform(np.random.default_rng(0))
+CONFIG = SearchConfig(data=DataConfig(dataset="shapes"), trials=2)
+
+
+def make(directory, config=CONFIG, trials=1):
+    with RunStore.open(directory, identity=identity(config), config=to_mapping(config)) as store:
+        for number in range(trials):
+            store.append(Trial(number=number, genotype=CELL, status="finished", reward=0.5))
+    return directory
+
+
+def test_a_run_of_an_earlier_day_goes_on(tmp_path):
+    old = make(tmp_path / "shapes-2020-01-01-0")
+    assert default_directory(tmp_path, CONFIG) == old
+
+
+def test_the_newest_of_several_goes_on(tmp_path):
+    _, newer = make(tmp_path / "shapes-2020-01-01-0"), make(tmp_path / "shapes-2020-01-02-0")
+    assert default_directory(tmp_path, CONFIG) == newer
+
+
+@pytest.mark.parametrize(
+    ("config", "trials"),
+    [
+        pytest.param(CONFIG, 2, id="finished"),
+        pytest.param(SearchConfig(data=DataConfig(dataset="shapes", scale=0.5)), 1, id="other settings"),
+    ],
+)
+def test_a_run_that_is_finished_or_of_other_settings_is_left_alone(tmp_path, config, trials):
+    old = make(tmp_path / "shapes-2020-01-01-0", config, trials)
+    new = default_directory(tmp_path, CONFIG)
+    assert new != old
+    assert new.name.startswith("shapes-20")
+    assert new.name.endswith("-0")
+
+
+def test_a_damaged_run_is_left_alone(tmp_path):
+    old = make(tmp_path / "shapes-2020-01-01-0")
+    (old / "config.yaml").write_text("a: [")
+    assert default_directory(tmp_path, CONFIG) != old
