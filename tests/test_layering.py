@@ -21,12 +21,15 @@ FLOORS = (
     ("evaluation", "labelled_video"),
     ("training",),
     ("strategies", "reporting"),
+    ("landscapes",),
     ("commands",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT / home).rglob("*.py"))
 # commands that answer --help before torch is loaded
-TORCH_FREE = ("nas.search", "nas.pretrain", "nas.plot", "nas.compare", "nas.segment", "nas.export", "nas.retrain")
+TORCH_FREE = tuple(
+    f"nas.{name}" for name in ("search", "pretrain", "plot", "compare", "segment", "export", "retrain", "replay")
+)
 
 
 def module_of(path):

@@ -1,0 +1,52 @@
+"""The command `nas.replay`, in short."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from nas.replay import Arguments
+
+
+def run(*words):
+    command = [sys.executable, "-m", "nas.replay", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
+    small = ["--space", "paper", "--blocks", 1, "--trials", 50, "--seeds", 3]
+    done = run("--strategy", "random", "evolution", *small, "--output", tmp_path / "found.csv")
+    assert done.returncode == 0, done.stderr
+    header, _, *lines = done.stdout.strip().splitlines()
+    assert "best of 40" in header
+    assert "best of 50" in header
+    assert [line.split("|")[1].strip() for line in lines] == ["random", "evolution"]
+    assert "(p " not in lines[0]
+    assert "(p " in lines[1]
+    rows = list(csv.DictReader((tmp_path / "found.csv").open()))
+    assert [(row["strategy"], row["seed"]) for row in rows] == [
+        (name, str(seed)) for name in ("random", "evolution") for seed in range(3)
+    ]
+    assert all(float(row["best of 40"]) <= float(row["best of 50"]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--strategy", "strategy must be one of ppo, random, evolution, or package.module:name of your own"),
+            "strategy must be one of ppo, random, evolution, or package.module:name of your own",
+        ),
+        (("--seeds", "1"), "seeds must be at least 2, for a spread, but got 1"),
+    ],
+)
+def test_bad_input_is_one_message(words, message):
+    done = run(*words)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_budgets_end_with_the_search():
+    assert Arguments(trials=40).budgets == (40,)
+    assert Arguments(trials=150).budgets == (40, 100, 150)

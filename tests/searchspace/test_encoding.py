@@ -1,0 +1,49 @@
+"""Features of cells, counted again by hand."""
+
+import numpy as np
+import pytest
+
+from searchspace.encoding import Encoding
+from searchspace.errors import SpaceError
+from searchspace.space import Space
+
+SPACE = Space.load("video", blocks=3)
+ENCODING = Encoding(SPACE)
+
+
+def counted(cell):
+    """What the features of a cell are, as a list with repetitions."""
+    inputs, operations, aggregations = (SPACE.vocabulary(kind) for kind in ("input", "operation", "aggregation"))
+    found = []
+    for block in cell.blocks:
+        found += [("input", name) for name in block.inputs] + [("operation", str(each)) for each in block.operations]
+        found += [("aggregation", str(block.aggregation))]
+        found += [(name, str(operation)) for name, operation in block.pairs]
+        found += [(str(operation), str(block.aggregation)) for operation in block.operations]
+    labels = [("input", each) for each in inputs] + [("operation", each) for each in operations]
+    labels += [("aggregation", each) for each in aggregations]
+    labels += [(name, operation) for name in inputs for operation in operations]
+    labels += [(operation, aggregation) for operation in operations for aggregation in aggregations]
+    return [found.count(label) for label in labels]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_features_are_one_hot_tokens_and_counts_of_choices_and_pairs(seed):
+    cell = SPACE.uniform(np.random.default_rng(seed))
+    one_hot = []
+    for token, decision in zip(SPACE.tokens(cell), SPACE.decisions, strict=True):
+        one_hot += [float(choice == token) for choice in range(decision.choices)]
+    [features] = ENCODING([cell])
+    assert features.tolist() == one_hot + counted(cell)
+    assert len(features) == ENCODING.width
+
+
+def test_cells_are_encoded_together_as_they_are_alone():
+    cells = [SPACE.uniform(np.random.default_rng(seed)) for seed in range(4)]
+    np.testing.assert_array_equal(ENCODING(cells), np.concatenate([ENCODING([cell]) for cell in cells]))
+    assert ENCODING([]).shape == (0, ENCODING.width)
+
+
+def test_a_cell_of_another_space_is_refused():
+    with pytest.raises(SpaceError, match="cells of 3 blocks, but this has 5"):
+        ENCODING([Space.load("video").uniform(np.random.default_rng(0))])
