@@ -68,7 +68,8 @@ def curve_difference(genotype: Genotype) -> float:
 
 def curve(genotype: Genotype, plain: bool) -> list[float]:
     """Train some steps on one batch, in float64; return the losses."""
-    head = build_head(genotype, FEATURES["dec"][1], CLASSES, seed=0).double()
+    channels = {name: shape[1] for name, shape in FEATURES.items()}
+    head = build_head(genotype, channels, CLASSES, seed=0).double()
     for module in head.modules():
         move_off_pixels(module)
     head = make_plain(head) if plain else head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

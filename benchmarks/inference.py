@@ -3,8 +3,8 @@
     python benchmarks/inference.py [--sizes 360x480 1024x2048] [--clip 10] [--repeats 5] [--threads 2] [--device cpu]
 
 Batch 1, eval mode, random weights, a full memory. "Mean / per-frame" is over a clip of one first frame and later ones;
-all kinds of frame are timed in turn, so that a busy machine is busy for all. The encoder runs on every frame whatever
-the cell: the line "encoder alone" is what a cell that costs nothing would reach. The found cells are the five best of
+all kinds of frame are timed in turn, so that a busy machine is busy for all. On later frames the encoder runs as far as
+the cell needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are the five best of
 the CamVid search that README.md reports.
 """
 
@@ -35,6 +35,10 @@ FOUND = Path(__file__).with_name("found_cells.json")
 
 class Free(nn.Module):
     """Head that does nothing, to see what the encoder costs."""
+
+    genotype = FIXED_POINTS["tmanet"]  # any cell's: that of the per-frame network, None, would share the classifier
+    needs = frozenset({"layer2", "layer4"})
+    slots = 0
 
     def init_state(self, first: Mapping[str, Tensor]) -> State:
         return ()

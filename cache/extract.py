@@ -26,7 +26,7 @@ from cache.sealed import CacheMismatch
 from cache.static.network import StaticNetwork, weights_fingerprint
 
 Autocast = Callable[[], AbstractContextManager[Any]]
-BATCH: Final = 8  # frames; more gains nothing, and eight of 2048x1024 fit on a small GPU
+FRAMES_AT_ONCE: Final = 8  # frames; more gains nothing, and eight of 2048x1024 fit on a small GPU
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +114,8 @@ def _records(
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Features and labels of a few frames at a time, in the layouts of `FeatureCache.arrays`."""
     with tqdm(total=len(frames), desc="features", unit="frame", disable=None) as progress:
-        for start in range(0, len(frames), BATCH):
-            batch = frames[start : start + BATCH]
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            batch = frames[start : start + FRAMES_AT_ONCE]
             images = network_input([dataset.image(frame) for frame in batch], size, device)
             with torch.inference_mode(), autocast():
                 features = network.features(images)

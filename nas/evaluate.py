@@ -106,12 +106,11 @@ def main(arguments: Arguments) -> None:
 
 def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
     """The per-frame networks, and then the others, which are to be compared with them. Raises DataError."""
-    from baselines.per_frame import PerFrame
     from nas.networks.loading import load_network
 
     def is_other(named: tuple[str, Sequence[Path]]) -> bool:
         network, _ = load_network(named[1][0])
-        return not isinstance(network.head, PerFrame)
+        return network.head.genotype is not None
 
     return dict(sorted(networks.items(), key=is_other))
 
@@ -147,7 +146,6 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
         DataError: the data are missing or wrong, or a network cannot be read or has other classes.
         RunError: the networks were trained at different sizes, and --size does not say which to take.
     """
-    from baselines.per_frame import PerFrame
     from nas.evaluation.data import EvaluationData
     from nas.networks.class_names import check_classes
     from nas.networks.loading import load_network
@@ -159,8 +157,7 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
         check_classes(path, meta, dataset.classes)
         height, width = meta.get("size") or dataset.size
         sizes.add((height, width))
-        if not isinstance(network.head, PerFrame):
-            slots.add(network.head.slots)
+        slots.add(network.head.slots)
     if len(sizes) > 1 and arguments.size is None:
         found = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
         raise RunError(f"the networks were trained at {found}; name one size for all with --size HEIGHT WIDTH")

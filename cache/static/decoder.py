@@ -6,12 +6,16 @@ paper found. Two things of the published decoder are left out, neither of which 
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cache.static.mobilenet_v2 import CHANNELS, conv_norm
+from cache.static.layers import conv_norm
+
+DECODED: Final = ("layer2", "layer3", "layer4")
+"""Layers of the encoder that the decoder reads."""
 
 
 class ContextualCell(nn.Module):
@@ -40,7 +44,7 @@ class ContextualCell(nn.Module):
         return result
 
 
-class Block(nn.Module):
+class JoinBlock(nn.Module):
     """Two maps, each through a cell and a 1x1 convolution of its own, summed at the size of the larger one."""
 
     def __init__(self, channels: int) -> None:
@@ -58,15 +62,20 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Encoder features to `dec`. Blocks: (layer2, layer4), (the first block, layer4), (layer3, layer3)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, encoder_channels: Mapping[str, int], channels: int) -> None:
+        """Make a decoder.
+
+        Args:
+            encoder_channels: number of channels of each layer of the encoder.
+            channels: of `dec`, and of all maps on the way to it.
+        """
         super().__init__()
-        inputs = ("layer2", "layer3", "layer4")
-        self.adapters = nn.ModuleDict({name: conv_norm(CHANNELS[name], channels, 1) for name in inputs})
-        self.blocks = nn.ModuleList(Block(channels) for _ in range(3))
+        self.adapters = nn.ModuleDict({name: conv_norm(encoder_channels[name], channels, 1) for name in DECODED})
+        self.blocks = nn.ModuleList(JoinBlock(channels) for _ in range(3))
         self.merge = conv_norm(2 * channels, channels, 1)
 
     def block_outputs(self, encoded: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The three blocks' results, (N, channels, h, w) each: two at stride 8, then one at stride 16."""
+        """Results of the three blocks, (N, channels, h, w) each: two at stride 8, then one at stride 16."""
         fine, middle, coarse = (adapter(encoded[name]) for name, adapter in self.adapters.items())
         first = self.blocks[0](fine, coarse)
         second = self.blocks[1](first, coarse)
@@ -74,18 +83,18 @@ class Decoder(nn.Module):
         return first, second, third
 
     def merged(self, blocks: Sequence[Tensor]) -> Tensor:
-        """`dec`, from the blocks that no other block takes: the second and the third."""
+        """Make `dec` from the blocks that no other block takes: the second and the third."""
         _, second, third = blocks
         dec: Tensor = self.merge(torch.cat((second, resized(third, second.shape[-2:])), dim=1))
         return dec
 
     def forward(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        """`layer2`, `layer3`, `layer4` to `dec`, (N, channels, H/8, W/8)."""
+        """Decode `layer2`, `layer3` and `layer4` to `dec`, (N, channels, H/8, W/8)."""
         return self.merged(self.block_outputs(encoded))
 
 
 def resized(x: Tensor, size: Sequence[int]) -> Tensor:
-    """`x` on a grid of `size` (height, width), bilinear; itself if it has that size."""
+    """Put `x` on a grid of `size` (height, width), bilinear; itself if it has that size."""
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)

@@ -4,9 +4,13 @@ Modules are laid out and named as in torchvision, so that published ImageNet wei
 encoder has 1,088 parameters more: its first bottleneck, whose expansion factor is 1, still expands 32 channels to 32.
 """
 
+from itertools import islice
 from typing import Final
 
 from torch import Tensor, nn
+
+from cache.static.encoder import Encoder, PublishedWeights
+from cache.static.layers import conv_norm
 
 STAGES: Final = (
     (1, 16, 1, 1),
@@ -18,25 +22,8 @@ STAGES: Final = (
     (6, 320, 1, 1),
 )
 """(expansion, channels, blocks, stride of the first block)."""
-TAPS: Final = {3: "layer1", 6: "layer2", 13: "layer3", 17: "layer4"}
-"""The features that the rest of the network sees: last block of a resolution -> name."""
-CHANNELS: Final = {"layer1": 24, "layer2": 32, "layer3": 96, "layer4": 320}
-
-
-def conv_norm(
-    inputs: int,
-    outputs: int,
-    kernel: int,
-    *,
-    stride: int = 1,
-    dilation: int = 1,
-    groups: int = 1,
-    activation: type[nn.Module] = nn.ReLU,
-) -> nn.Sequential:
-    """Convolution without bias, batch norm, activation: (N, inputs, h, w) to (N, outputs, ceil(h/stride), ...)."""
-    padding = dilation * (kernel // 2)
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), activation(inplace=True))
+BLOCKS: Final = {"layer1": (0, 4), "layer2": (4, 7), "layer3": (7, 14), "layer4": (14, 18)}
+"""The blocks of each layer, first and behind the last: a layer ends with the last block of a resolution."""
 
 
 class InvertedResidual(nn.Module):
@@ -59,8 +46,16 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Encoder):
     """Images to features of four resolutions."""
+
+    channels = {"layer1": 24, "layer2": 32, "layer3": 96, "layer4": 320}  # noqa: RUF012  (no one changes it)
+    strides = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}  # noqa: RUF012
+    published = PublishedWeights(
+        "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
+        "b0353104",  # stands in the name; the file's format, an old one, has no checksum
+        ("features.18.", "classifier."),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,20 +70,8 @@ class MobileNetV2(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Encode.
-
-        Args:
-            images: RGB, normalised by ImageNet's mean and deviation, float (N, 3, H, W), any size.
-
-        Returns:
-            `layer1` (N, 24, H/4, W/4), `layer2` (N, 32, /8), `layer3` (N, 96, /16), `layer4` (N, 320, /32); each
-            stage rounds its size up.
-        """
-        taps = {}
-        x = images
-        for index, block in enumerate(self.features):
+    def stage(self, layer: str, x: Tensor) -> Tensor:
+        """Run the blocks of one layer."""
+        for block in islice(self.features, *BLOCKS[layer]):
             x = block(x)
-            if index in TAPS:
-                taps[TAPS[index]] = x
-        return taps
+        return x

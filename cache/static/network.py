@@ -1,8 +1,8 @@
-"""The static network: MobileNet-v2, the `arch2` decoder and a classifier segment one frame; frozen, it feeds cells."""
+"""The static network: an encoder, the `arch2` decoder and a classifier segment one frame; frozen, it feeds cells."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -10,60 +10,82 @@ from torch import Tensor, nn
 
 from cache.datasets.clips import VOID
 from cache.errors import DataError
-from cache.static.decoder import Decoder
-from cache.static.mobilenet_v2 import MobileNetV2
+from cache.static.decoder import DECODED, Decoder
+from cache.static.encoder import LAYERS
+from cache.static.encoders import FIRST, build_encoder
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
 
 FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
-CHANNELS: Final = 64
-"""Of `dec`, in the dynamic-cell paper and in every checkpoint."""
+DEC_CHANNELS: Final = 64
+"""Number of channels of `dec`, in the dynamic-cell paper and in every checkpoint."""
+FEATURES: Final = (*DECODED, "dec")
+"""All that a head may see of a frame."""
 
 
 class StaticNetwork(nn.Module):
     """Segments single frames. Logits and `dec` have stride 8; upsampling is the caller's."""
 
-    def __init__(self, classes: int, channels: int = CHANNELS, auxiliary: bool = True) -> None:
+    def __init__(self, classes: int, auxiliary: bool = True, encoder: str = FIRST) -> None:
         """Make a network with random weights from torch's global generator.
 
         Args:
             classes: of the segmentation, as many as a label map can hold beside `VOID`.
-            channels: of the decoder.
             auxiliary: give each decoder block a classifier of its own, for a better gradient in training only.
+            encoder: name of the encoder.
         """
         super().__init__()
         if type(classes) is not int or not 1 <= classes <= VOID:
             raise ValueError(f"classes must be a whole number from 1 to {VOID}")
-        self.classes, self.channels = classes, channels
-        self.encoder = MobileNetV2()
-        self.decoder = Decoder(channels)
-        self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
+        self.classes, self.encoder_name = classes, encoder
+        self.encoder = build_encoder(encoder)
+        self.channels = {layer: self.encoder.channels[layer] for layer in DECODED} | {"dec": DEC_CHANNELS}
+        """Number of channels of each feature."""
+        self.decoder = Decoder(self.encoder.channels, DEC_CHANNELS)
+        self.classifier = nn.Conv2d(DEC_CHANNELS, classes, 3, padding=1)
         heads = len(self.decoder.blocks) if auxiliary else 0
-        self.auxiliary = nn.ModuleList(nn.Conv2d(channels, classes, 3, padding=1) for _ in range(heads))
+        self.auxiliary = nn.ModuleList(nn.Conv2d(DEC_CHANNELS, classes, 3, padding=1) for _ in range(heads))
         self._frozen = False
 
-    def encode(self, images: Tensor) -> dict[str, Tensor]:
-        """Normalised images (N, 3, H, W) to `layer1` ... `layer4`; see `MobileNetV2.forward`."""
-        encoded: dict[str, Tensor] = self.encoder(images)
-        return encoded
+    def features(self, images: Tensor, needs: Collection[str] = FEATURES) -> dict[str, Tensor]:
+        """Compute some features of frames and no more: the encoder stops at the deepest layer that they take.
 
-    def decode(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        """`layer2`, `layer3` and `layer4` to `dec` (N, channels, H/8, W/8)."""
-        dec: Tensor = self.decoder(encoded)
-        return dec
+        Args:
+            images: normalised, (N, 3, H, W).
+            needs: names of features, from `layer2`, `layer3`, `layer4` and `dec`.
 
-    def features(self, images: Tensor) -> dict[str, Tensor]:
-        """All that a cell may see of a frame: `layer2`, `layer3`, `layer4` and `dec`."""
-        encoded = self.encode(images)
-        return {name: encoded[name] for name in ("layer2", "layer3", "layer4")} | {"dec": self.decode(encoded)}
+        Returns:
+            The features by name, each (N, its channels, H over its stride, W over its stride); that of `dec` is 8.
+        """
+        return self._chosen(self.encoder(images, deepest(needs)), needs)
+
+    def clip_features(self, images: Tensor, needs: Collection[str]) -> list[dict[str, Tensor]]:
+        """Compute what a head reads of some frames in time order: all features of the first, `needs` of the others.
+
+        All frames pass the encoder at once, as far as all need it.
+
+        Args:
+            images: normalised, (T, N, 3, H, W).
+            needs: names of features of the later frames.
+        """
+        encoded = self.encoder(images.flatten(0, 1), deepest(needs))
+        layers = zip(*(layer.chunk(len(images)) for layer in encoded.values()), strict=True)
+        first, *later = (dict(zip(encoded, frame, strict=True)) for frame in layers)
+        whole = self._chosen(self.encoder.deeper(first), FEATURES)
+        return [whole, *(self._chosen(frame, needs) for frame in later)]
+
+    def _chosen(self, encoded: Mapping[str, Tensor], needs: Collection[str]) -> dict[str, Tensor]:
+        """Take the features that are needed, from layers that suffice for them."""
+        chosen = {layer: encoded[layer] for layer in DECODED if layer in needs}
+        return chosen | {"dec": self.decoder(encoded)} if "dec" in needs else chosen
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) to logits (N, classes, H/8, W/8)."""
-        logits: Tensor = self.classifier(self.decode(self.encode(images)))
+        """Segment normalised images (N, 3, H, W): logits (N, classes, H/8, W/8)."""
+        logits: Tensor = self.classifier(self.decoder(self.encoder(images)))
         return logits
 
     def forward_with_auxiliary(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Logits as `forward` gives them, then those of the auxiliary heads at strides 8, 8 and 16."""
-        blocks = self.decoder.block_outputs(self.encode(images))
+        """Give logits as `forward` does, then those of the auxiliary heads at strides 8, 8 and 16."""
+        blocks = self.decoder.block_outputs(self.encoder(images))
         main = self.classifier(self.decoder.merged(blocks))
         return main, *(head(block) for head, block in zip(self.auxiliary, blocks, strict=False))
 
@@ -77,16 +99,20 @@ class StaticNetwork(nn.Module):
         return super().train(mode and not self._frozen)
 
 
+def deepest(needs: Collection[str]) -> str:
+    """The layer up to which the encoder has to run for some features."""
+    layers = set(DECODED if "dec" in needs else needs)
+    return next(layer for layer in reversed(LAYERS) if layer in layers)
+
+
 def save_checkpoint(path: Path, network: StaticNetwork, meta: Mapping[str, Any]) -> None:
     """Write a network without its auxiliary heads, and JSON-able facts about it.
 
     Raises:
         OSError: as `save_tensors`.
     """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in _weights(network).items()}
-    save_tensors(
-        path, {"format": FORMAT, "classes": network.classes, "meta": json.dumps(dict(meta)), "weights": weights}
-    )
+    content = {"format": FORMAT, "meta": json.dumps(dict(meta)), "weights": stored_weights(network)}
+    save_tensors(path, content | shape_of(network))
 
 
 def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwork, dict[str, Any]]:
@@ -105,7 +131,7 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
             f"{path} is not a static network that this version wrote; make one with `python -m nas.pretrain`"
         )
     try:
-        network = StaticNetwork(content["classes"], auxiliary=False)
+        network = of_shape(content)
         load_weights(network, content["weights"])
         meta = dict(json.loads(content["meta"]))
     except DAMAGED as error:
@@ -121,11 +147,29 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
 def weights_fingerprint(network: StaticNetwork) -> str:
     """Hex digest of all that `forward` depends on; it survives saving, moving to a device and freezing."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(_weights(network).items()):
+    if network.encoder_name != FIRST:  # which fingerprints of before it had a name do not know
+        digest.update(f"{network.encoder_name}\n".encode())
+    for name, tensor in sorted(stored_weights(network).items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
 
 
-def _weights(network: StaticNetwork) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("auxiliary.")}
+def shape_of(network: StaticNetwork) -> dict[str, Any]:
+    """What a file has to hold beside the weights, so that `of_shape` can make a network for them."""
+    return {"classes": network.classes, "encoder": network.encoder_name}
+
+
+def of_shape(content: Mapping[str, Any]) -> StaticNetwork:
+    """Make a network without auxiliary heads, with random weights, for what a file holds.
+
+    Raises:
+        ValueError: a number of classes or an encoder that there cannot be.
+    """
+    return StaticNetwork(content["classes"], auxiliary=False, encoder=content.get("encoder", FIRST))
+
+
+def stored_weights(network: StaticNetwork) -> dict[str, Tensor]:
+    """All weights and statistics but those of the auxiliary heads, on the CPU."""
+    weights = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("auxiliary.")}
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}

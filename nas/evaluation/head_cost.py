@@ -12,13 +12,13 @@ from nas.networks.heads import Head, full_state
 from searchspace.modules.cell import State
 
 
-def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Module | None = None) -> dict[str, int]:
-    """Count a head, its classifier included; the encoder that feeds it is not part of it.
+def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Module) -> dict[str, int]:
+    """Count a head, its classifier included, and the decoder where it needs that; the encoder is not part of it.
 
     Args:
         head: an `nn.Module`; it is copied and nothing is computed.
         sizes: (channels, height, width) of each feature of a frame.
-        decoder: the static one, of a head that needs its `dec` of every frame and not of the first one alone.
+        decoder: the static one, which runs on every frame for a head that needs `dec`.
 
     Returns:
         `parameters`; `macs`, multiply-adds of one later frame, batch 1, in convolutions and matrix products, those of
@@ -26,7 +26,7 @@ def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Modul
         counted, as is usual); and `state_bytes`, what a full memory holds between two frames, in float32.
     """
     assert isinstance(head, nn.Module)
-    parts = nn.ModuleList([head] if decoder is None else [head, decoder])
+    parts = nn.ModuleList([head, decoder] if "dec" in head.needs else [head])
     twin, *static = (cast(Any, part) for part in copy.deepcopy(parts).to("meta").eval())
     features = {name: torch.empty(1, *size, device="meta") for name, size in sizes.items()}
     with torch.no_grad():
@@ -47,12 +47,12 @@ def complexity(head: Head, sizes: Mapping[str, Sequence[int]], decoder: nn.Modul
 
 
 def multiply_adds(run: Callable[[], object]) -> int:
-    """Those of the convolutions and matrix products in `run`."""
+    """Count the multiply-adds of the convolutions and matrix products in `run`."""
     with FlopCounterMode(display=False) as counter:
         run()
     return int(counter.get_total_flops() // 2)
 
 
 def state_bytes(state: State) -> int:
-    """What a memory holds."""
+    """Count the bytes that a memory holds."""
     return sum(tensor.nbytes for slot in state for tensor in slot.values())

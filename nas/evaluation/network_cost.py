@@ -33,9 +33,9 @@ class Timing:
     size: tuple[int, int]
     """Height and width of the images, in pixels."""
     clip: int
-    """Frames of the clip that a mean latency is over."""
+    """Number of frames of the clip that a mean latency is over."""
     repeats: int
-    """Timed repetitions of each kind of frame; 0 measures nothing."""
+    """Number of timed repetitions of each kind of frame; 0 measures nothing."""
 
 
 def counted(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
@@ -96,7 +96,7 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
 
 
 def _rounds(kinds: Sequence[Callable[[], object]], timing: Timing, compute: Compute) -> NDArray[np.float64]:
-    """Seconds (repeats, kinds), measured in turn, so that a machine whose pace changes slows all kinds alike."""
+    """Measure seconds (repeats, kinds), in turn, so that a machine whose pace changes slows all kinds alike."""
 
     def once(run: Callable[[], object]) -> float:
         with compute.autocast():  # for each frame anew, as it casts the weights

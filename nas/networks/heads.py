@@ -3,7 +3,7 @@
 Training, scoring and everything that streams run a head in this one way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -15,20 +15,47 @@ from searchspace.modules.cell import DynamicCell, Features, State
 
 
 class Head(Protocol):
-    """What replaces the decoder after the first frame: a dynamic cell, a fixed point or the per-frame network."""
+    """What replaces the decoder after the first frame: a dynamic cell, a fixed point or the per-frame network.
+
+    It is a module of PyTorch, too. It says by values what it is and what it costs, and nobody asks for its class.
+    """
 
     @property
-    def classifier(self) -> nn.Module:
+    def genotype(self) -> Genotype | None:
+        """Genotype of a cell, from which it can be built again; None for the per-frame network, which needs none."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Names of the features that it reads of a later frame; no others are computed there."""
+
+    @property
+    def slots(self) -> int:
+        """Number of frames that the memory holds when it is full."""
+
+    @property
+    def classifier(self) -> nn.Conv2d:
         """Maps `dec` (N, 64, h, w) to logits (N, classes, h, w)."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield all weights, the classifier's among them."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Name all weights and statistics, as in `nn.Module`."""
 
     def train(self, mode: bool = True) -> object:
         """Switch batch norm between batch statistics and remembered ones, as in `nn.Module`."""
 
     def init_state(self, first: Features) -> State:
-        """What is remembered of the first frame of a clip."""
+        """Start the memory from all features of the first frame of a clip."""
 
-    def step(self, features: Features, state: State) -> tuple[Tensor, State]:
-        """Make a later frame's `dec` (N, 64, h/8, w/8), and what is remembered from here on."""
+    def step(self, features: Features, state: State, present: Tensor | None = None) -> tuple[Tensor, State]:
+        """Make a later frame's `dec` (N, 64, h/8, w/8), and what is remembered from here on.
+
+        Args:
+            features: of the frame, those that the head `needs`.
+            state: what the frame before left.
+            present: which slots have been filled, as in a cell; None for all.
+        """
 
 
 def unroll(head: Head, clip: Sequence[Features]) -> list[Tensor]:
@@ -45,7 +72,7 @@ def unroll(head: Head, clip: Sequence[Features]) -> list[Tensor]:
 
 
 def unroll_dec(head: Head, clip: Sequence[Features]) -> list[Tensor]:
-    """As `unroll`, but each frame's `dec` (N, 64, h/8, w/8), before the classifier."""
+    """Run a head as `unroll` does, and return each frame's `dec` (N, 64, h/8, w/8), before the classifier."""
     first, *later = clip
     state = head.init_state(first)
     decs = []
@@ -56,7 +83,7 @@ def unroll_dec(head: Head, clip: Sequence[Features]) -> list[Tensor]:
 
 
 def full_state(head: Head, features: Features) -> State:
-    """The memory of a head after as many frames as it holds, all alike."""
+    """Fill the memory of a head with as many frames as it holds, all alike."""
     state = head.init_state(features)
     while True:
         _, longer = head.step(features, state)
@@ -65,12 +92,14 @@ def full_state(head: Head, features: Features) -> State:
         state = longer
 
 
-def build_head(genotype: Genotype | None, channels: int, classes: int, seed: int) -> DynamicCell | PerFrame:
-    """A head with weights drawn from `seed`; equal cells get equal weights, however they are described.
+def build_head(
+    genotype: Genotype | None, channels: Mapping[str, int], classes: int, seed: int
+) -> DynamicCell | PerFrame:
+    """Build a head with weights drawn from `seed`; equal cells get equal weights, however they are described.
 
     Args:
         genotype: of a cell; None for the per-frame network.
-        channels: of `dec`.
+        channels: number of channels of each feature, as the static network has them.
         classes: of the classifier.
         seed: of the initial weights; torch's global generator stays as it is.
     """

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from baselines.per_frame import PerFrame
 from cache.datasets.palette import is_colour, is_name, made_up_colours
 from cache.errors import DataError
 from cache.static.network import FORMAT as STATIC
 from cache.static.network import load_checkpoint
 from cache.tensor_files import load_tensors
 from nas.networks.class_names import numbered
+from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork, load_video_network
 
 LONGEST: Final = 2**14  # pixels of a side at which a network may have been trained
@@ -31,7 +31,7 @@ def load_network(path: Path, classes: int | None = None) -> tuple[VideoNetwork, 
     """
     if load_tensors(path).get("format") == STATIC:
         static, meta = load_checkpoint(path)
-        head = PerFrame(static.channels, static.classes)
+        head = build_head(None, static.channels, static.classes, seed=0)
         head.classifier.load_state_dict(static.classifier.state_dict())
         network = VideoNetwork(static, head).eval()
     else:
@@ -48,7 +48,7 @@ def load_network(path: Path, classes: int | None = None) -> tuple[VideoNetwork, 
 
 
 def _fit(facts: Mapping[str, Any], classes: int) -> bool:
-    """Whether names, colours and size can be those of a network; the size may be absent."""
+    """Tell whether names, colours and size can be those of a network; the size may be absent."""
 
     def are(values: object, length: int, right: Callable[[Any], bool]) -> bool:
         return isinstance(values, list) and len(values) == length and all(map(right, values))

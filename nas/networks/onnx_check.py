@@ -19,14 +19,14 @@ Image = NDArray[np.float32]  # normalised, (1, 3, H, W)
 
 
 def signature(graph: bytes) -> dict[str, dict[str, dict[str, Any]]]:
-    """Name, type and shape of what goes in and out, e.g. `{"inputs": {"images": {"type": "tensor(float)", ...`."""
+    """Say name, type and shape of what goes in and out, e.g. `{"inputs": {"images": {"type": "tensor(float)", ...`."""
     session = _session(graph)
     sides = {"inputs": session.get_inputs(), "outputs": session.get_outputs()}
     return {side: {each.name: {"type": each.type, "shape": each.shape} for each in sides[side]} for side in sides}
 
 
 def run_graphs(graphs: Graphs, clip: Sequence[Image]) -> Iterator[Image]:
-    """Logits (1, classes, H/8, W/8) of each frame."""
+    """Run graphs over a clip, and yield the logits (1, classes, H/8, W/8) of each frame."""
     first, later = _session(graphs.first), _session(graphs.later)
     memory: Mapping[str, NDArray[Any]] = {}
     for place, images in enumerate(clip):

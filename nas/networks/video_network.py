@@ -10,27 +10,26 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
-from baselines.per_frame import PerFrame
 from cache.errors import DataError
-from cache.static.network import StaticNetwork
+from cache.static.network import StaticNetwork, of_shape, shape_of, stored_weights
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
-from nas.networks.heads import build_head
+from nas.networks.heads import Head, build_head
 from searchspace.genotype import Genotype
-from searchspace.modules.cell import DynamicCell, State
+from searchspace.modules.cell import State
 
 FORMAT: Final = "dyncell video network 1"  # change it when a key changes meaning; older files then refuse to load
 
 
 class VideoNetwork(nn.Module):
-    """The whole static network on the first frame of a clip; on later ones its encoder and the head.
+    """The whole static network on the first frame of a clip; on later ones the head, and what it needs of the static.
 
-    A per-frame head needs the decoder on every frame, and its classifier is the static network's own.
+    The classifier of the per-frame network is the static network's own.
     """
 
-    def __init__(self, static: StaticNetwork, head: DynamicCell | PerFrame) -> None:
+    def __init__(self, static: StaticNetwork, head: Head) -> None:
         super().__init__()
         self.static, self.head = static, head
-        if isinstance(head, PerFrame):
+        if head.genotype is None:
             static.classifier = head.classifier
 
     @property
@@ -38,11 +37,11 @@ class VideoNetwork(nn.Module):
         return self.static.classes
 
     def forward(self, images: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The next frame of a clip: `first` where there is no memory yet, else `later`."""
+        """Segment the next frame of a clip: `first` where there is no memory yet, else `later`."""
         return self.first(images) if state is None else self.later(images, state)
 
     def first(self, images: Tensor) -> tuple[Tensor, State]:
-        """The first frame of a clip.
+        """Segment the first frame of a clip.
 
         Args:
             images: normalised, (N, 3, H, W).
@@ -54,10 +53,17 @@ class VideoNetwork(nn.Module):
         return self.static.classifier(features["dec"]), self.head.init_state(features)
 
     def later(self, images: Tensor, state: State, present: Tensor | None = None) -> tuple[Tensor, State]:
-        """A later frame: `images` as in `first`, the memory that the frame before left, and `present` as in a cell."""
-        if isinstance(self.head, PerFrame):
-            return self.first(images)
-        dec, state = self.head.step(self.static.encode(images), state, present)
+        """Segment a later frame, of which nothing is computed that the head does not need.
+
+        Args:
+            images: as in `first`.
+            state: what the frame before left.
+            present: which slots of it have been filled, as in a cell.
+
+        Returns:
+            As `first`.
+        """
+        dec, state = self.head.step(self.static.features(images, self.head.needs), state, present)
         return self.head.classifier(dec), state
 
 
@@ -73,12 +79,11 @@ def save_video_network(path: Path, network: VideoNetwork, meta: Mapping[str, Any
     Raises:
         OSError: the folder cannot be written or the disk is full.
     """
-    genotype = network.head.genotype.to_json() if isinstance(network.head, DynamicCell) else None
-    static = {name: tensor for name, tensor in network.static.state_dict().items() if not name.startswith("auxiliary.")}
-    parts = {"static": static, "head": network.head.state_dict()}
-    weights = {part: {name: t.detach().cpu().contiguous() for name, t in held.items()} for part, held in parts.items()}
-    facts = {"genotype": json.dumps(genotype), "meta": json.dumps(dict(meta))}
-    save_tensors(path, {"format": FORMAT, "classes": network.classes, **facts, **weights})
+    genotype = network.head.genotype
+    facts = {"genotype": json.dumps(genotype and genotype.to_json()), "meta": json.dumps(dict(meta))}
+    head = {name: tensor.detach().cpu().contiguous() for name, tensor in network.head.state_dict().items()}
+    weights = {"static": stored_weights(network.static), "head": head}
+    save_tensors(path, {"format": FORMAT, **shape_of(network.static), **facts, **weights})
 
 
 def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
@@ -93,10 +98,11 @@ def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
     try:
         genotype = json.loads(content["genotype"])
         cell = None if genotype is None else Genotype.from_json(genotype)
-        static = StaticNetwork(content["classes"], auxiliary=False)
-        network = VideoNetwork(static, build_head(cell, static.channels, static.classes, seed=0))
-        load_weights(network.static, content["static"])
-        load_weights(network.head, content["head"])
+        static = of_shape(content)
+        head = build_head(cell, static.channels, static.classes, seed=0)
+        network = VideoNetwork(static, head)
+        load_weights(static, content["static"])
+        load_weights(head, content["head"])
         meta = dict(json.loads(content["meta"]))
     except DAMAGED as error:
         raise DataError(f"the video network {path} is damaged or of another version ({brief(error)})") from error

@@ -107,11 +107,12 @@ def to_mapping(config: PretrainConfig) -> dict[str, Any]:
 def identity(config: SearchConfig) -> dict[str, Any]:
     """The settings in which a run and whoever continues it must agree: all that could change a number.
 
-    Machines, budgets and paths may differ. What is at the paths may not, but that shows in the features' fingerprint.
+    Machines, budgets and paths may differ. What is at the paths may not, nor may the encoder, but that shows in the
+    fingerprint of the features.
     """
     settings = to_mapping(config)
     del settings["machine"], settings["trials"], settings["fixed_points"], settings["fixed_point_seeds"]
-    del settings["static"]["checkpoint"], settings["static"]["encoder_weights"]
+    del settings["static"]["checkpoint"], settings["static"]["encoder_weights"], settings["static"]["encoder"]
     return settings
 
 

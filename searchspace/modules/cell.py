@@ -1,4 +1,4 @@
-"""DynamicCell: the module that a genotype describes. Features of a frame and a memory in, `dec` and a memory out.
+"""DynamicCell: the module that a genotype describes, from features of a frame and a memory to `dec` and a memory.
 
 The memory is carried explicitly, so that training, evaluation, streaming and export run a cell in the same way, and
 gradients flow through the chain of `dec`s.
@@ -17,22 +17,23 @@ from searchspace.modules.layers import ConvNormReLU, resize
 from searchspace.modules.operations import OPERATIONS
 
 Features = Mapping[str, Tensor]
-"""What the static network says of a frame of height H and width W: `layer2` (N, 32, H/8, W/8), `layer3` (N, 96, H/16,
-W/16), `layer4` (N, 320, H/32, W/32), and on the first frame of a clip `dec` (N, 64, H/8, W/8); sizes round up."""
+"""What the static network says of a frame of height H and width W: `layer2` (N, ., H/8, W/8), `layer3` (N, ., H/16,
+W/16), `layer4` (N, ., H/32, W/32), and on the first frame of a clip `dec` (N, C, H/8, W/8); sizes round up."""
 State = tuple[Mapping[str, Tensor], ...]
-"""Memory slots, the newest last. The newest holds what the cell will read of the latest frame, `layer4` or `dec`, and
+"""Memory slots, the newest last; the newest holds what the cell will read of the latest frame, `layer4` or `dec`, and
 where it counts the `frame`'s place in the clip, int64 (1,). Older ones hold what attentions made of theirs, by names
 such as `block2.keys`."""
 
-ENCODER_CHANNELS: Final = {"layer2": 32, "layer3": 96, "layer4": 320}
+REMEMBERED: Final = ("layer4", "dec")
+"""What a cell can read of the frame before."""
 
 
 class DynamicCell(nn.Module):
     """A cell with its classifier.
 
     Every operation works at the size of its own input; where the two sides of a block differ, the smaller is resized
-    to the larger. Loose ends are resized to `layer2`, concatenated and reduced to `channels`. Encoder features pass
-    an adapter first, one for each layer that the genotype reads; past and current `layer4` share theirs.
+    to the larger. Loose ends are resized to `layer2`, concatenated and reduced to the channels of `dec`. Encoder
+    features pass an adapter first, one for each layer that the genotype reads; past and current `layer4` share theirs.
 
     A `past` input is the newest slot of the memory, except as the second input of an attention, which reads all slots:
     operation and encoders are applied to each slot once, when it is the newest. An attention works at the size of its
@@ -41,28 +42,38 @@ class DynamicCell(nn.Module):
     Weights start from PyTorch's global generator, as all its modules do: seed it, in a fork, for equal cells.
     """
 
-    def __init__(self, genotype: Genotype, channels: int, classes: int) -> None:
+    def __init__(self, genotype: Genotype, channels: Mapping[str, int], classes: int) -> None:
+        """Make a cell.
+
+        Args:
+            genotype: what it computes.
+            channels: number of channels of each feature: of the layers, as the encoder has them, and of `dec`, which
+                is that of every map inside the cell, too.
+            classes: of the classifier.
+        """
         super().__init__()
-        self.genotype = genotype
+        self.genotype, width = genotype, channels["dec"]
         layers = sorted({source.partition(".")[2] for source in genotype.sources} - {"dec"})
-        self.adapters = nn.ModuleDict({layer: ConvNormReLU(ENCODER_CHANNELS[layer], channels) for layer in layers})
-        self.blocks = nn.ModuleList(CellBlock(block, channels) for block in genotype.blocks)
+        self.needs = frozenset({"layer2", *layers})
+        """Features of a later frame that are read; `layer2` always, as `dec` is put on its grid."""
+        self.adapters = nn.ModuleDict({layer: ConvNormReLU(channels[layer], width) for layer in layers})
+        self.blocks = nn.ModuleList(CellBlock(block, width) for block in genotype.blocks)
         attentions = [module for module in self.blocks.modules() if isinstance(module, Attention)]
         self.slots = max((attention.slots for attention in attentions), default=1)
-        """Frames that the memory holds."""
+        """Number of frames that the memory holds."""
         self._counts = self.slots > 1 or any(attention.phases > 1 for attention in attentions)
-        self.reduce = ConvNormReLU(len(genotype.loose_ends) * channels, channels)
-        self.classifier = nn.Conv2d(channels, classes, 3, padding=1)
+        self.reduce = ConvNormReLU(len(genotype.loose_ends) * width, width)
+        self.classifier = nn.Conv2d(width, classes, 3, padding=1)
 
     def init_state(self, first: Features) -> State:
-        """The memory after the first frame of a clip, whose `dec` is the static decoder's."""
+        """Start the memory from the first frame of a clip, whose `dec` is the static decoder's."""
         return (self._slot(first, first["dec"], torch.zeros(1, dtype=torch.int64, device=first["dec"].device)),)
 
     def step(self, features: Features, state: State, present: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one later frame.
 
         Args:
-            features: of this frame; its `dec`, if there is one, is not read.
+            features: of this frame, those that the cell `needs`; others may be there and are not read.
             state: what `init_state` or the last `step` returned.
             present: bool (len(state),), False for slots of zeros put before the first one, so that graphs of a fixed
                 number of slots can be made; None where there are none.
@@ -94,9 +105,9 @@ class DynamicCell(nn.Module):
         return dec, (*older, entries, self._slot(features, dec, then + 1))[-self.slots :]
 
     def _slot(self, features: Features, dec: Tensor, frame: Tensor) -> Mapping[str, Tensor]:
-        """What is remembered of a frame until the next one."""
-        held = {"layer4": features["layer4"], "dec": dec}
-        slot = {name: tensor for name, tensor in held.items() if f"past.{name}" in self.genotype.sources}
+        """Keep what is remembered of a frame until the next one."""
+        seen = {**features, "dec": dec}
+        slot = {name: seen[name] for name in REMEMBERED if f"past.{name}" in self.genotype.sources}
         return slot | {"frame": frame} if self._counts else slot
 
     def _read(self, source: str, features: Features, newest: Mapping[str, Tensor]) -> Tensor:
@@ -117,17 +128,17 @@ class CellBlock(nn.Module):
         self.aggregation: nn.Module = AGGREGATIONS[aggregation.name](channels, **aggregation.arguments)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Two inputs (N, C, ., .) to one (N, C, h, w)."""
+        """Make one map (N, C, h, w) of two inputs (N, C, ., .)."""
         one, two = self.first(x1), self.second(x2)
         height, width = max(one.shape[-2:], two.shape[-2:])
         return self.aggregation(resize(one, (height, width)), resize(two, (height, width)))  # type: ignore[no-any-return]
 
     def encode(self, x2: Tensor, query: Tensor, frame: Tensor) -> Entry:
-        """The entry that an attention will keep of a slot; `frame` is the slot's place in the clip."""
+        """Make the entry that an attention will keep of a slot; `frame` is the slot's place in the clip."""
         assert isinstance(self.aggregation, Attention)
         return self.aggregation.encode(self.second(x2), (query.shape[-2], query.shape[-1]), frame)
 
 
 def _entry(slot: Mapping[str, Tensor], block: str) -> Entry:
-    """What `block` kept of an older slot."""
+    """Find what `block` kept of an older slot."""
     return {name.partition(".")[2]: tensor for name, tensor in slot.items() if name.startswith(f"{block}.")}

@@ -10,6 +10,7 @@ from nas.strategies.controller import Controller
 from searchspace.modules.cell import DynamicCell
 from searchspace.space import Space
 
+CHANNELS = {"layer2": 32, "layer3": 96, "layer4": 320, "dec": 64}
 VIDEO = Space.load("video")
 CELLS = {name: genotype for name, genotype in FIXED_POINTS.items() if genotype is not None}
 SHARED = (2_176 + 6_272 + 20_608) + 2 * 128 + 4_224 + 6_347  # adapters, two weighted sums, reduction, classifier
@@ -26,7 +27,7 @@ def build(genotype):
     generator = torch.Generator().manual_seed(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        cell = DynamicCell(genotype, 64, 11).double().eval()
+        cell = DynamicCell(genotype, CHANNELS, 11).double().eval()
     with torch.no_grad():
         for name, tensor in cell.state_dict().items():
             if name.endswith("running_var"):

@@ -176,7 +176,8 @@ def repack(archive, random):
 
 def test_checkpoints(tell, folder):
     """Try a hundredth of the cases, as a network takes tens of milliseconds to make; the file's bytes are above."""
-    network = VideoNetwork(StaticNetwork(2, auxiliary=False), build_head(None, 64, 2, 0))
+    static = StaticNetwork(2, auxiliary=False)
+    network = VideoNetwork(static, build_head(None, static.channels, 2, 0))
     facts = {"name": "a", "classes": ["sky", "road"], "colours": [[0, 0, 0], [9, 9, 9]], "size": [48, 64]}
     save_video_network(folder / "video.pt", network, facts)
     save_checkpoint(folder / "static.pt", network.static, facts)

@@ -32,7 +32,8 @@ def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "network.pt"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = VideoNetwork(StaticNetwork(3), build_head(FIXED_POINTS["tmanet"], 64, 3, seed=0))
+        static = StaticNetwork(3)
+        network = VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], static.channels, 3, seed=0))
     save_video_network(path, network, META)
     return path
 

@@ -26,7 +26,8 @@ STATIC = {"classes": Shapes.classes, "size": (32, 48)}
 
 def save(folder, name, seed=0, size=(32, 48)):
     torch.manual_seed(seed)
-    network = VideoNetwork(StaticNetwork(CLASSES), build_head(FIXED_POINTS[name], 64, CLASSES, seed))
+    static = StaticNetwork(CLASSES)
+    network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, CLASSES, seed))
     meta = {"name": name, "classes": Shapes.classes, "colours": Shapes.colours, "size": size}
     save_video_network(folder / f"{name}-seed{seed}" / "network.pt", network, meta)
 

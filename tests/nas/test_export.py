@@ -33,7 +33,7 @@ def checkpoint(tmp_path_factory):
         torch.manual_seed(0)
         static = StaticNetwork(3, auxiliary=False)
     path = tmp_path_factory.mktemp("trained") / "network.pt"
-    save_video_network(path, VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], 64, 3, seed=0)), META)
+    save_video_network(path, VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], static.channels, 3, seed=0)), META)
     return path
 
 

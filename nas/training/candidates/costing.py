@@ -7,12 +7,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from baselines.per_frame import PerFrame
 from nas.evaluation.head_cost import complexity
 from nas.evaluation.latency import measure
-from nas.networks.heads import full_state
+from nas.networks.heads import Head, full_state
 from nas.training.candidates.clips import Clips
-from searchspace.modules.cell import DynamicCell
 
 REPEATS: Final = 5  # of a step, whose median is its latency
 
@@ -28,27 +26,26 @@ class Costs:
 
 
 @torch.no_grad()
-def cost(head: DynamicCell | PerFrame, clips: Clips, position: int, decoder: nn.Module) -> Costs:
+def cost(head: Head, clips: Clips, position: int, decoder: nn.Module) -> Costs:
     """Count and time a head on a frame; what it has learnt makes no difference.
 
     Args:
         head: left in eval mode.
         clips: that hold the frame.
         position: of the frame.
-        decoder: the static one, which counts for the per-frame network alone.
+        decoder: the static one, which runs on every frame for a head that needs `dec`.
     """
     head.train(False)
     features = clips.frame(position)
     state = full_state(head, features)
-    static = decoder if isinstance(head, PerFrame) else None
 
     def later_frame() -> Tensor:
         with clips.compute.autocast():
-            if static is not None:
-                static(features)
+            if "dec" in head.needs:
+                decoder(features)
             dec, _ = head.step(features, state)
             logits: Tensor = head.classifier(dec)
             return logits
 
     latency = measure(later_frame, clips.compute.device, repeats=REPEATS).median
-    return Costs(complexity(head, clips.sizes, decoder=static), latency)
+    return Costs(complexity(head, clips.sizes, decoder), latency)

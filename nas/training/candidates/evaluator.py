@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
-from baselines.per_frame import PerFrame
 from cache.features import FeatureCache
 from cache.static.network import load_checkpoint
-from nas.networks.heads import build_head
+from nas.networks.heads import Head, build_head
 from nas.runs.trial import Trial
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
@@ -22,7 +21,6 @@ from nas.training.candidates.memory import training_memory
 from nas.training.candidates.objective import OBJECTIVES
 from nas.training.candidates.scoring import score
 from nas.training.candidates.training import LabelLoss, Trainer
-from searchspace.modules.cell import DynamicCell
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +128,7 @@ class Evaluator:
             seconds=time.perf_counter() - start,
         )
 
-    def _build(self, job: Job) -> DynamicCell | PerFrame:
+    def _build(self, job: Job) -> Head:
         """Build the head, with weights drawn from the job's seed and the static network's classifier."""
         head = build_head(job.genotype, self._static.channels, self._spec.classes, job.seed)
         head.classifier.load_state_dict(self._static.classifier.state_dict())

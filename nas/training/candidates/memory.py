@@ -1,4 +1,4 @@
-"""How much memory training a candidate takes, found without computing or allocating anything."""
+"""Memory that training a candidate takes, found without computing or allocating anything."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ def training_memory(
     *,
     batch: int,
     frames: int,
-    channels: int,
+    channels: Mapping[str, int],
     classes: int,
     device: torch.device,
     autocast: AbstractContextManager[None],
 ) -> float:
-    """GiB that a forward pass keeps for its backward pass: nearly all that training needs.
+    """Find how many GiB a forward pass keeps for its backward pass: nearly all that training needs.
 
     The cell is run on tensors that have shapes but no content, so that kernels are chosen as on `device`.
 
@@ -36,7 +36,7 @@ def training_memory(
         sizes: (channels, height, width) of each feature of a frame.
         batch: windows a step.
         frames: in a window.
-        channels: of `dec`.
+        channels: number of channels of each feature, as the static network has them.
         classes: of the classifier.
         device: to be trained on.
         autocast: the precision of the forward pass.
@@ -57,7 +57,7 @@ def training_memory(
 
 
 def share_of_memory(device: torch.device, workers: int) -> float:
-    """GiB: a worker's share of half the memory of a GPU, or of this machine."""
+    """Compute a worker's share of half the memory of a GPU, or of this machine, in GiB."""
     if device.type == "cpu":
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:

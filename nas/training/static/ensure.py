@@ -15,7 +15,8 @@ from cache.datasets.clips import Dataset, Frame, meta_split
 from cache.errors import DataError
 from cache.frames import LabelledFrames
 from cache.images import scaled_size
-from cache.static.encoder_weights import URL, fetch_encoder
+from cache.static.encoder_weights import fetch_encoder
+from cache.static.encoders import ENCODERS, FIRST
 from cache.static.network import load_checkpoint
 from nas.settings.compute import Compute
 from nas.settings.config import PretrainConfig
@@ -114,6 +115,8 @@ def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, co
     """All that the weights depend on, JSON-able."""
     recipe = asdict(config.static)
     del recipe["checkpoint"], recipe["encoder_weights"]
+    if recipe["encoder"] == FIRST:
+        del recipe["encoder"]  # as in networks from before there was a choice, which stay valid
     return {
         "dataset": dataset.name,
         "classes": dataset.classes,
@@ -128,20 +131,21 @@ def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, co
 
 
 def _encoder_weights(config: PretrainConfig, cache_dir: Path) -> Path | None:
-    """A file with the encoder's weights, or None to start from random ones."""
-    given = config.static.encoder_weights
+    """Find a file with the encoder's weights, or None to start from random ones."""
+    given, published = config.static.encoder_weights, ENCODERS[config.static.encoder].published
     if given is not None:
         if not given.is_file():
-            raise DataError(f"there are no encoder weights at {given}; get them from {URL}")
+            where = f"; get them from {published.url}" if published else ""
+            raise DataError(f"there are no encoder weights at {given}{where}")
         return given
-    if config.data.dataset in MADE_UP:
+    if published is None or config.data.dataset in MADE_UP:
         return None
     try:
-        return fetch_encoder(cache_dir / "weights")
+        return fetch_encoder(published, cache_dir / "weights")
     except (OSError, http.client.HTTPException, DataError) as error:
         log.warning(
             "no ImageNet weights for the encoder (%s): training starts from scratch and will score much lower; "
             "get %s elsewhere and name it with --encoder-weights",
-            *(error, URL),
+            *(error, published.url),
         )
         return None

@@ -64,7 +64,7 @@ class Pretraining:
         self._config, self._train, self._val, self._compute, self._seed = config, train, val, compute, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "static", "weights"))
-            self._network = StaticNetwork(classes, auxiliary=config.auxiliary_weight > 0)
+            self._network = StaticNetwork(classes, config.auxiliary_weight > 0, config.encoder)
         if encoder is not None:
             load_encoder(self._network.encoder, encoder)
         self._network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 
 from baselines.etc_distillation import Outputs
-from baselines.per_frame import PerFrame
 from nas.networks.heads import unroll_dec
 from nas.networks.video_network import VideoNetwork
 from nas.training.augmentation import Views
-from searchspace.modules.cell import Features
 
 
 @dataclass(frozen=True)
@@ -25,13 +23,13 @@ class Windows:
     """(T - 1, N, 2, H, W), from each frame after the first to the one before it; None where nobody asked for them."""
 
     def seen_in(self, views: Views) -> "Windows":
-        """All frames of each window in its view."""
+        """Put all frames of each window in its view."""
         flows = None if self.flows is None else views.of_flows(self.flows)
         return Windows(views.of_images(self.images), views.of_labels(self.labels), flows)
 
 
 def outputs(network: VideoNetwork, images: Tensor, static_learns: bool) -> Outputs:
-    """What a network makes of every frame of some windows.
+    """Run a network over every frame of some windows.
 
     Args:
         network: in the mode that the caller wants.
@@ -39,20 +37,7 @@ def outputs(network: VideoNetwork, images: Tensor, static_learns: bool) -> Outpu
         static_learns: let gradients into the encoder and the decoder.
     """
     with torch.set_grad_enabled(static_learns and torch.is_grad_enabled()):
-        clip = clip_features(network, images)
+        clip = network.static.clip_features(images, network.head.needs)
     features = [clip[0]["dec"], *unroll_dec(network.head, clip)]
     later = [network.head.classifier(dec) for dec in features[1:]]
     return Outputs([network.static.classifier(features[0]), *later], features)
-
-
-def clip_features(network: VideoNetwork, images: Tensor) -> list[Features]:
-    """What the head of a network reads of each frame of some windows, (T, N, 3, H, W).
-
-    All frames pass the encoder at once. The decoder sees the first ones alone, or all for a head that is per-frame.
-    """
-    encoded = network.static.encode(images.flatten(0, 1))
-    layers = zip(*(layer.chunk(len(images)) for layer in encoded.values()), strict=True)
-    clip = [dict(zip(encoded, frame, strict=True)) for frame in layers]
-    for frame in clip if isinstance(network.head, PerFrame) else clip[:1]:
-        frame["dec"] = network.static.decode(frame)
-    return list(clip)

@@ -3,11 +3,13 @@
 import torch
 from torch.nn import functional
 
-from cache.static.decoder import Block, ContextualCell, Decoder
+from cache.static.decoder import ContextualCell, Decoder, JoinBlock
 
 # The published genotype of arch2: [[first op, [i, j, opA, opB], ...], [[block inputs], ...]].
 ARCH2 = [[5, [0, 0, 4, 1], [3, 2, 0, 1], [5, 6, 5, 0]], [[1, 3], [4, 3], [2, 2]]]
 CELL_ORDER = ("dilated", "pooled", "local", "local_point", "pooled_conv", "local_dilated", "pooled_point")
+
+CHANNELS = {"layer2": 32, "layer3": 96, "layer4": 320}
 
 
 def randomised(module):
@@ -56,14 +58,14 @@ def test_a_cell_computes_the_published_graph():
 
 
 def test_a_block_has_the_published_size_and_grows_to_the_larger_input():
-    assert sum(p.numel() for p in Block(64).parameters()) == 329_728
-    block = Block(8).eval()
+    assert sum(p.numel() for p in JoinBlock(64).parameters()) == 329_728
+    block = JoinBlock(8).eval()
     small, large = torch.randn(1, 8, 6, 8), torch.randn(1, 8, 23, 30)
     assert block(small, large).shape == block(large, small).shape == large.shape
 
 
 def test_the_decoder_computes_the_published_graph():
-    decoder = randomised(Decoder(8))
+    decoder = randomised(Decoder(CHANNELS, 8))
     sizes = {"layer1": (24, 18, 14), "layer2": (32, 9, 7), "layer3": (96, 5, 4), "layer4": (320, 3, 2)}
     encoded = {name: torch.randn(2, *shape, dtype=torch.float64) for name, shape in sizes.items()}
     pool = [None] + [conv_norm_relu(encoded[name], decoder.adapters[name]) for name in ("layer2", "layer3", "layer4")]
@@ -82,7 +84,7 @@ def test_the_decoder_computes_the_published_graph():
 
 
 def test_every_parameter_gets_a_gradient():
-    decoder = Decoder(8).train()
+    decoder = Decoder(CHANNELS, 8).train()
     encoded = {
         name: torch.randn(2, c, s, s) for name, c, s in (("layer2", 32, 9), ("layer3", 96, 5), ("layer4", 320, 3))
     }

@@ -2,17 +2,18 @@
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from cache.errors import DataError
-from cache.static import encoder_weights
 from cache.static.encoder_weights import fetch_encoder, load_encoder
 from cache.static.mobilenet_v2 import MobileNetV2
 
 WEIGHTS = Path(__file__).parents[3] / "../shared/weights/mobilenet_v2_imagenet.pt"
+PUBLISHED = MobileNetV2.published
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +81,13 @@ def test_a_download_is_checked_kept_and_not_repeated(published, tmp_path, monkey
 
     monkeypatch.setattr("urllib.request.urlopen", answer)
     with pytest.raises(DataError, match="not the published file"):
-        fetch_encoder(tmp_path)
+        fetch_encoder(PUBLISHED, tmp_path)
     assert not list(tmp_path.iterdir())
-    monkeypatch.setattr(encoder_weights, "_SHA256_START", hashlib.sha256(buffer.getvalue()).hexdigest()[:8])
-    path = fetch_encoder(tmp_path)
-    assert fetch_encoder(tmp_path) == path
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    ours = replace(PUBLISHED, sha256_start=digest[:8])
+    monkeypatch.setattr(MobileNetV2, "published", ours)
+    path = fetch_encoder(ours, tmp_path)
+    assert fetch_encoder(ours, tmp_path) == path
     assert len(calls) == 2
     load_encoder(MobileNetV2(), path)
     torch.save(published, path, _use_new_zipfile_serialization=False)  # the published file's format

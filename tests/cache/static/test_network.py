@@ -59,7 +59,7 @@ def test_all_ways_to_the_logits_agree(network):
 def test_frozen_means_frozen_bit_for_bit_even_under_train():
     network = StaticNetwork(classes=3).freeze()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    head = torch.nn.Conv2d(network.channels, 3, kernel_size=1)
+    head = torch.nn.Conv2d(network.channels["dec"], 3, kernel_size=1)
     network.train()
     head(network.features(torch.randn(2, 3, 64, 64))["dec"]).sum().backward()
     assert not network.training

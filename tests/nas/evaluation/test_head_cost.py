@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from baselines.per_frame import PerFrame
 from cache.static.decoder import Decoder
@@ -11,17 +12,19 @@ from searchspace.space import Space
 C, CLASSES = 64, 11
 SIZES = {"layer2": (32, 23, 30), "layer3": (96, 12, 15), "layer4": (320, 6, 8), "dec": (C, 23, 30)}
 AT_8, AT_16, AT_32 = 23 * 30, 12 * 15, 6 * 8  # pixels at each stride
+CHANNELS = {name: size[0] for name, size in SIZES.items()}
+DECODER = Decoder(CHANNELS, C)
 CLASSIFIER = 9 * C * CLASSES
 
 
 def test_the_per_frame_network_costs_its_classifier_and_the_static_decoder():
-    counted = complexity(PerFrame(C, CLASSES), SIZES)
+    counted = complexity(PerFrame(CHANNELS, CLASSES), SIZES, nn.Identity())
     assert counted == {"parameters": CLASSIFIER + CLASSES, "macs": AT_8 * CLASSIFIER, "state_bytes": 0}
     # The published decoder at 360x480 and 19 classes: 1.22 GMAC, with the adapter of layer1 that ours leaves out.
     full = {"layer2": (32, 45, 60), "layer3": (96, 23, 30), "layer4": (320, 12, 15), "dec": (C, 45, 60)}
     dead_adapter = 24 * C * 90 * 120
-    assert complexity(PerFrame(C, 19), full, Decoder(C))["macs"] + dead_adapter == pytest.approx(1.22e9, rel=0.004)
-    counted = complexity(PerFrame(C, CLASSES), full, decoder=Decoder(C))
+    assert complexity(PerFrame(CHANNELS, 19), full, DECODER)["macs"] + dead_adapter == pytest.approx(1.22e9, rel=0.004)
+    counted = complexity(PerFrame(CHANNELS, CLASSES), full, DECODER)
     blocks, adapters, merge = 3 * 329_728, 2_176 + 6_272 + 20_608, 8_320
     assert counted["parameters"] == blocks + adapters + merge + CLASSIFIER + CLASSES
 
@@ -50,7 +53,7 @@ def test_a_cell_costs_what_a_count_by_hand_says():
         "conv3d": AT_32,
         "pool": 1,
     }
-    counted = complexity(DynamicCell(Genotype(blocks), C, CLASSES), SIZES)
+    counted = complexity(DynamicCell(Genotype(blocks), CHANNELS, CLASSES), SIZES, DECODER)
     assert counted["parameters"] == sum(weights.values()) + norms + CLASSES
     assert counted["macs"] == sum(pixels.get(name, AT_8) * weight for name, weight in weights.items())
     assert counted["state_bytes"] == 4 * (320 * AT_32 + C * AT_8)
@@ -68,7 +71,7 @@ def test_an_attention_costs_its_encoders_and_the_products_over_a_full_memory(nam
     d, keys_at = 16, 12 * 15  # key channels; positions of a slot after a stride of 2
     attention = Choice(name, tuple(ATTENTIONS[name].items()))
     skip = Choice("skip")
-    cell = DynamicCell(Genotype((Block(("cur.layer2", "past.dec"), (skip, skip), attention),)), C, CLASSES)
+    cell = DynamicCell(Genotype((Block(("cur.layer2", "past.dec"), (skip, skip), attention),)), CHANNELS, CLASSES)
     kept = {"memory_attention": d + C, "local_correlation": d + C, "attention_propagation": 2 * d + C}[name]
     products = {
         "memory_attention": AT_8 * 4 * keys_at * (d + C),
@@ -82,7 +85,7 @@ def test_an_attention_costs_its_encoders_and_the_products_over_a_full_memory(nam
     }[name]
     slot_at = AT_8 if name == "local_correlation" else keys_at
     rest = AT_8 * (32 * C + C * C + CLASSIFIER)  # the adapter, the reduction and the classifier
-    counted = complexity(cell, SIZES)
+    counted = complexity(cell, SIZES, DECODER)
     assert counted["macs"] == AT_8 * stacks[0] + slot_at * stacks[1] + products + rest
     slots = ATTENTIONS[name]["slots"]
     assert counted["state_bytes"] == 4 * ((slots - 1) * kept * slot_at + C * AT_8) + 8  # and the frame's place
@@ -92,13 +95,15 @@ def test_an_attention_costs_its_encoders_and_the_products_over_a_full_memory(nam
 @pytest.mark.parametrize("operation", Space.load("paper").operations, ids=str)
 def test_every_operation_and_aggregation_can_be_counted(operation, aggregation):
     block = Block(("past.dec", "cur.layer2"), (operation, operation), aggregation)
-    cell = DynamicCell(Genotype((block,)), C, CLASSES)
-    assert complexity(cell, SIZES)["macs"] > AT_8 * (32 * C + C * C + CLASSIFIER) - 1
+    cell = DynamicCell(Genotype((block,)), CHANNELS, CLASSES)
+    assert complexity(cell, SIZES, DECODER)["macs"] > AT_8 * (32 * C + C * C + CLASSIFIER) - 1
 
 
 def test_counting_leaves_the_head_as_it_was():
-    head = DynamicCell(Genotype((Block(("past.dec",) * 2, (Choice("skip"),) * 2, Choice("concat")),)), C, CLASSES)
+    head = DynamicCell(
+        Genotype((Block(("past.dec",) * 2, (Choice("skip"),) * 2, Choice("concat")),)), CHANNELS, CLASSES
+    )
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
-    complexity(head, SIZES)
+    complexity(head, SIZES, DECODER)
     assert head.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in head.state_dict().items())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
-from cache.static.network import StaticNetwork
+from cache.static.network import StaticNetwork, deepest
 from nas.evaluation import network_cost
 from nas.evaluation.head_cost import complexity
 from nas.evaluation.latency import Latency
@@ -20,16 +20,16 @@ ENCODED = {"layer2": (32, 5, 7), "layer3": (96, 3, 4), "layer4": (320, 2, 2), "d
 
 
 def network(name):
-    return VideoNetwork(StaticNetwork(4, auxiliary=False), build_head(FIXED_POINTS[name], 64, 4, seed=0)).eval()
+    static = StaticNetwork(4, auxiliary=False)
+    return VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 4, seed=0)).eval()
 
 
 @pytest.mark.parametrize("name", ["per_frame", "tmanet", "tdnet"])
-def test_a_later_frame_is_the_encoder_and_what_the_search_counts_for_the_head(name):
+def test_a_later_frame_is_the_encoder_that_the_head_needs_and_what_the_search_counts_for_the_head(name):
     made = network(name)
     with torch.utils.flop_counter.FlopCounterMode(display=False) as encoder, torch.no_grad():
-        made.static.encode(torch.zeros(1, 3, *SIZE))
-    decoder = made.static.decoder if name == "per_frame" else None
-    head = complexity(made.head, ENCODED, decoder)
+        made.static.encoder(torch.zeros(1, 3, *SIZE), deepest(made.head.needs))
+    head = complexity(made.head, ENCODED, made.static.decoder)
     found = counted(made, SIZE)
     assert found["macs_later"] == encoder.get_total_flops() // 2 + head["macs"]
     assert found["state_bytes"] == head["state_bytes"]

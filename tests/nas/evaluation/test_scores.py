@@ -76,7 +76,8 @@ def test_there_is_no_score_where_no_pixel_is_labelled(tmp_path):
 def network(name, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return VideoNetwork(StaticNetwork(CLASSES), build_head(FIXED_POINTS[name], 64, CLASSES, seed)).eval()
+        static = StaticNetwork(CLASSES)
+        return VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, CLASSES, seed)).eval()
 
 
 @pytest.fixture

@@ -31,7 +31,8 @@ def static_network():
 
 
 def video_network(name):
-    return VideoNetwork(static_network(), build_head(FIXED_POINTS[name], 64, 5, seed=1)).eval()
+    static = static_network()
+    return VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 5, seed=1)).eval()
 
 
 def prepared(image, size):

@@ -15,11 +15,11 @@ from nas.networks.video_network import VideoNetwork
 from nas.settings.errors import RunError
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
-from searchspace.modules.cell import ENCODER_CHANNELS
 from searchspace.space import Space
 
 SIZE = (50, 70)  # layers of 7 x 9, 4 x 5 and 2 x 3
 CLIP = [np.random.default_rng(frame).normal(size=(1, 3, *SIZE)).astype(np.float32) for frame in range(7)]
+CHANNELS = {"layer2": 32, "layer3": 96, "layer4": 320, "dec": 64}
 SKIP = Choice("skip")
 OF_THREE = Choice("attention_propagation", (("slots", 3), ("stride", 2), ("phases", 2)))
 OF_TWO = Choice("memory_attention", (("keys", 4), ("slots", 2), ("values", 8)))
@@ -44,23 +44,23 @@ class SmallStatic(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleDict({name: nn.Conv2d(3, channels, 1) for name, channels in ENCODER_CHANNELS.items()})
+        self.layers = nn.ModuleDict(
+            {name: nn.Conv2d(3, channels, 1) for name, channels in CHANNELS.items() if name != "dec"}
+        )
         self.decoder, self.classifier = nn.Conv2d(32, 64, 1), nn.Conv2d(64, 3, 1)
 
-    def encode(self, images):
+    def features(self, images, needs=("layer2", "layer3", "layer4", "dec")):
         strides = {"layer2": 8, "layer3": 16, "layer4": 32}
-        return {name: self.layers[name](images[..., ::stride, ::stride]) for name, stride in strides.items()}
-
-    def features(self, images):
-        encoded = self.encode(images)
-        return encoded | {"dec": self.decoder(encoded["layer2"]).relu()}
+        layers = {name: self.layers[name](images[..., ::stride, ::stride]) for name, stride in strides.items()}
+        every = layers | {"dec": self.decoder(layers["layer2"]).relu()}
+        return {name: every[name] for name in needs}
 
 
 def build(genotype, static=SmallStatic, seed=0):
     """A network in eval mode in which everything does something, what starts as zero or identity among it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = VideoNetwork(static(), build_head(genotype, 64, 3, seed=1))
+        network = VideoNetwork(static(), build_head(genotype, CHANNELS, 3, seed=1))
         for parameter in network.head.parameters():
             parameter.data += torch.randn_like(parameter) / 20
         for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):

@@ -24,7 +24,8 @@ def build(name):
     """A network of 3 classes in eval mode whose norms have seen something."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = VideoNetwork(StaticNetwork(3), build_head(FIXED_POINTS[name], 64, 3, seed=1)).train()
+        static = StaticNetwork(3)
+        network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 3, seed=1)).train()
         run(network, clip(3))
     return network.eval()
 
@@ -81,7 +82,7 @@ def test_the_first_frame_is_the_static_networks_and_later_ones_are_the_heads(net
     first, later = run(network, frames)
     with torch.no_grad():
         state = network.head.init_state(static.features(frames[0]))
-        dec, _ = network.head.step(static.encode(frames[1]), state)
+        dec, _ = network.head.step(static.encoder(frames[1]), state)
         assert torch.equal(first, static(frames[0]))
         assert torch.equal(later, network.head.classifier(dec))
 
@@ -106,6 +107,8 @@ def test_the_file_holds_neither_auxiliary_heads_nor_anything_but_tensors_and_tex
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"encoder": "vgg"}, "damaged or of another version .*there is no encoder 'vgg'; known are mobilenet_v2"),
+        ({"encoder": ["mobilenet_v2"]}, "damaged or of another version"),
         ({"format": "dyncell static network 1"}, "is not a video network that this version wrote; make one with"),
         ({"classes": 4}, "damaged or of another version .*size mismatch for classifier.weight"),
         ({"classes": "3"}, "damaged or of another version"),

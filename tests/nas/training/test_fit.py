@@ -133,7 +133,7 @@ MADE_OF = [
 
 @pytest.mark.parametrize("block", MADE_OF, ids=lambda block: f"{block.operations[0]}, {block.aggregation}")
 def test_the_host_waits_once_an_epoch_and_at_no_step(block):
-    cell = DynamicCell(Genotype((block,)), 64, 2)
+    cell = DynamicCell(Genotype((block,)), {"layer2": 32, "layer3": 96, "layer4": 320, "dec": 64}, 2)
     sizes = {"layer2": (32, 4, 4), "layer4": (320, 1, 1), "dec": (64, 4, 4)}
     clip = [{name: torch.rand(2, *size) for name, size in sizes.items()}] * 3
     labels = torch.zeros(2, 4, 4, dtype=torch.uint8)

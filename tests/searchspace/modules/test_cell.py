@@ -51,6 +51,7 @@ PARAMETERS = {  # at 64 channels, for the paper's counted by hand
     "layer4": 20_608,
     "dec": 0,
 }
+CHANNELS = {"layer2": 32, "layer3": 96, "layer4": 320, "dec": 64}
 SEPARABLE = Choice("separable_conv", (("dilation", 1), ("kernel", 3)))
 
 
@@ -68,7 +69,7 @@ def block(first, second, aggregation="weighted_sum", operation=SEPARABLE, **para
 def build(*blocks, classes=3):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return DynamicCell(Genotype(blocks), 64, classes)
+        return DynamicCell(Genotype(blocks), CHANNELS, classes)
 
 
 def random_cell(seed, space="paper"):
@@ -87,8 +88,7 @@ def frame(size=(58, 73), batch=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
     layers = dict(zip(("layer2", "layer3", "layer4"), sizes(*size), strict=True))
     layers["dec"] = layers["layer2"]
-    channels = {"layer2": 32, "layer3": 96, "layer4": 320, "dec": 64}
-    return {name: torch.randn(batch, channels[name], *layers[name], generator=generator).relu() for name in layers}
+    return {name: torch.randn(batch, CHANNELS[name], *layers[name], generator=generator).relu() for name in layers}
 
 
 def clip(length, size=(58, 73), batch=2):

@@ -26,6 +26,7 @@ from searchspace.genotype import Block, Choice, Genotype
 
 CLASSES = 2
 SIZES = {"layer2": (6, 8, 32), "layer3": (3, 4, 96), "layer4": (2, 2, 320), "dec": (6, 8, 64)}
+CHANNELS = {name: size[-1] for name, size in SIZES.items()}
 SKIP, SUM = Choice("skip"), Choice("weighted_sum")
 REMEMBERS = Genotype((Block(("past.dec", "past.dec"), (SKIP, SKIP), SUM),))
 FORGETS = Genotype((Block(("cur.layer2", "cur.layer2"), (SKIP, SKIP), SUM),))
@@ -105,7 +106,7 @@ def test_a_fixed_point_is_recorded_by_name(evaluate):
     trial = evaluate(Job(fixed_point="per_frame", seed=1))
     assert (trial.fixed_point, trial.number, trial.genotype) == ("per_frame", None, None)
     head = {"parameters": 64 * 9 * CLASSES + CLASSES, "macs": 48 * 64 * 9 * CLASSES}
-    decoder = sum(p.numel() for p in Decoder(64).parameters())
+    decoder = sum(p.numel() for p in Decoder(CHANNELS, 64).parameters())
     assert trial.cost["parameters"] == head["parameters"] + decoder
     assert trial.cost["macs"] > 10 * head["macs"]  # the static decoder runs on every frame
 
@@ -256,7 +257,7 @@ def test_what_fits_the_gpu_neither_way_fails(spec, monkeypatch):
 
 
 def test_gradients_of_two_halves_add_up_to_those_of_the_batch_where_batch_norm_stands_still():
-    head = build_head(REMEMBERS, 64, CLASSES, seed=0).train(False)
+    head = build_head(REMEMBERS, CHANNELS, CLASSES, seed=0).train(False)
     draw = torch.Generator().manual_seed(0)
     clip = {name: torch.randn(3, 5, c, h, w, generator=draw) for name, (h, w, c) in SIZES.items()}
     labels = torch.randint(0, CLASSES, (2, 5, 6, 8), generator=draw)

@@ -9,6 +9,7 @@ from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
 SIZES = {"layer2": (32, 23, 30), "layer3": (96, 12, 15), "layer4": (320, 6, 8), "dec": (64, 23, 30)}
+CHANNELS = {name: size[0] for name, size in SIZES.items()}
 SKIP = Choice("skip")
 
 
@@ -17,7 +18,7 @@ def cell(name, **parameters):
 
 
 def estimate(genotype, batch=2, frames=3):
-    rest = {"channels": 64, "classes": 11, "device": torch.device("cpu"), "autocast": contextlib.nullcontext()}
+    rest = {"channels": CHANNELS, "classes": 11, "device": torch.device("cpu"), "autocast": contextlib.nullcontext()}
     return training_memory(genotype, SIZES, batch=batch, frames=frames, **rest)
 
 
@@ -34,7 +35,7 @@ def test_it_is_what_a_real_forward_pass_keeps(genotype):
 
     clip = [{name: torch.rand(2, *size) for name, size in SIZES.items()}] * 3
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        logits = unroll(build_head(genotype, 64, 11, seed=0), clip)
+        logits = unroll(build_head(genotype, CHANNELS, 11, seed=0), clip)
     assert len(logits) == 2
     assert estimate(genotype) == pytest.approx(sum(storages.values()) / GIB, rel=0.02)
 

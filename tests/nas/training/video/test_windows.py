@@ -8,7 +8,7 @@ from cache.static.network import StaticNetwork
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork
 from nas.training.augmentation import Views
-from nas.training.video.windows import Windows, clip_features, outputs
+from nas.training.video.windows import Windows, outputs
 
 
 def network(name):
@@ -32,7 +32,9 @@ def test_windows_give_what_streaming_frame_by_frame_gives(name):
 def test_only_the_per_frame_network_decodes_later_frames():
     images = torch.randn(3, 2, 3, 24, 32)
     for name, decoded in (("tmanet_t1", [True, False, False]), ("per_frame", [True, True, True])):
-        assert ["dec" in frame for frame in clip_features(network(name), images)] == decoded
+        made = network(name)
+        clip = made.static.clip_features(images, made.head.needs)
+        assert ["dec" in frame for frame in clip] == decoded
 
 
 @pytest.mark.parametrize("static_learns", [True, False])
