@@ -4,8 +4,8 @@
 
 Batch 1, eval mode, random weights, a full memory. "Mean / per-frame" is over a clip of one first frame and later ones;
 all kinds of frame are timed in turn, so that a busy machine is busy for all. On later frames the encoder runs as far as
-the cell needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are the five best of
-the CamVid search that README.md reports.
+the cell needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found
+cells are the five best of the CamVid search that README.md reports.
 """
 
 import argparse

@@ -51,7 +51,7 @@ class StaticConfig:
     encoder: Annotated[Literal["mobilenet_v2"], arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
     """Which encoder to train; a static network that is given has its own."""
     encoder_weights: Annotated[Path | None, arg(name="encoder-weights", prefix_name=False)] = None
-    """The encoder's ImageNet weights, in torchvision's naming; without a file the public URL is tried, if it has one."""
+    """The encoder's ImageNet weights, in torchvision's naming; without a file their public URL is tried."""
     train_on: Annotated[Literal["train", "meta-train"], arg(name="static-on", prefix_name=False)] = "train"
     """`train` is the paper's choice, but then the network has seen meta-val, which flatters the per-frame score."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
