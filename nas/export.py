@@ -103,7 +103,7 @@ def _facts(meta: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
 
 def _frames_to_check(network: "VideoNetwork") -> int:
     """So many that the memory is full on some."""
-    return max(CHECKED_FRAMES, getattr(network.head, "slots", 0) + 2)
+    return max(CHECKED_FRAMES, network.head.slots + 2)
 
 
 def _images(source: str | None, count: int) -> list[NDArray[np.uint8]]:

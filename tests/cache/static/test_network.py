@@ -1,5 +1,6 @@
 """Checks on the static network: published size, freezing, features, checkpoints."""
 
+import hashlib
 import re
 import zipfile
 
@@ -99,6 +100,35 @@ def test_a_checkpoint_of_other_shapes_is_refused(network, tmp_path):
     save_tensors(tmp_path / "n.pt", content)
     with pytest.raises(DataError, match=r"n\.pt is damaged or of another version .*size mismatch for classifier\.bias"):
         load_checkpoint(tmp_path / "n.pt")
+
+
+def test_a_checkpoint_from_before_there_was_a_choice_of_encoders_is_of_the_first(network, tmp_path):
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    content = load_tensors(tmp_path / "n.pt")
+    assert content.pop("encoder") == "mobilenet_v2"
+    save_tensors(tmp_path / "n.pt", content)
+    loaded, _ = load_checkpoint(tmp_path / "n.pt")
+    assert loaded.encoder_name == "mobilenet_v2"
+    assert weights_fingerprint(loaded) == weights_fingerprint(network)
+
+
+def test_a_checkpoint_of_an_encoder_that_is_not_here_is_refused_by_name(network, tmp_path):
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    save_tensors(tmp_path / "n.pt", load_tensors(tmp_path / "n.pt") | {"encoder": "vgg"})
+    with pytest.raises(DataError, match=r"n\.pt is damaged or of another version .*no encoder 'vgg'; known are"):
+        load_checkpoint(tmp_path / "n.pt")
+
+
+def test_the_fingerprint_of_the_first_encoder_is_that_of_before_it_had_a_name():
+    network = StaticNetwork(2, auxiliary=False)
+    for place, tensor in enumerate(network.state_dict().values()):
+        tensor.fill_(place % 7)
+    before = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        before.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode() + tensor.contiguous().numpy().tobytes())
+    assert weights_fingerprint(network) == before.hexdigest()
+    network.encoder_name = "another with equal weights"
+    assert weights_fingerprint(network) != before.hexdigest()
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
