@@ -142,7 +142,7 @@ def test_encoder_weights_that_are_not_there_are_a_users_mistake(tmp_path):
 def test_without_weights_and_without_a_network_training_starts_from_scratch_and_says_so(
     tmp_path, trained, monkeypatch, caplog
 ):
-    def unreachable(folder):
+    def unreachable(published, folder):
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(static_training, "fetch_encoder", unreachable)
@@ -155,7 +155,7 @@ def test_without_weights_and_without_a_network_training_starts_from_scratch_and_
 
 
 def test_made_up_data_does_not_ask_the_network(tmp_path, trained, monkeypatch):
-    monkeypatch.setattr(static_training, "fetch_encoder", lambda folder: pytest.fail("asked for a download"))
+    monkeypatch.setattr(static_training, "fetch_encoder", lambda *_: pytest.fail("asked for a download"))
     ensure_static(CONFIG, Noise(), tmp_path, CPU)
     assert len(trained) == 1
 
