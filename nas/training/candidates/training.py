@@ -44,7 +44,7 @@ class Trainer:
     settings: CandidateConfig
     loss: Loss
 
-    def optimizer(self, head: torch.nn.Module) -> Adam:
+    def optimizer(self, head: Head) -> Adam:
         """Make the optimiser of one head's training."""
         return Adam(head.parameters(), lr=self.settings.learning_rate, fused=True)
 
