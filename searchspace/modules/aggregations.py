@@ -15,6 +15,8 @@ from searchspace.modules.attention import AttentionPropagation, LocalCorrelation
 from searchspace.modules.layers import BatchNorm, ConvNormReLU
 from searchspace.modules.pixels import bilinear, weighted_pixels
 
+FUSION_EPSILON: Final = 1e-3  # of LMANet's batch norms, by its published code; PyTorch's default is 1e-5
+
 
 class WeightedSum(nn.Module):
     """Weighted sum `a * x1 + b * x2`, with an a and a b for each channel, all 1 at the start; no norm."""
@@ -117,13 +119,13 @@ class GatedFusion(nn.Module):
         if light:
             narrow = max(1, channels // 8)
             self.squeeze = nn.Conv2d(channels, narrow, 1, bias=False)
-            self.squeeze_norm = BatchNorm(narrow)
+            self.squeeze_norm = BatchNorm(narrow, eps=FUSION_EPSILON)
             self.gates = nn.Conv2d(narrow, 2 * channels, 1)
         else:
-            self.norms = nn.ModuleList(BatchNorm(channels) for _ in range(2))
+            self.norms = nn.ModuleList(BatchNorm(channels, eps=FUSION_EPSILON) for _ in range(2))
             self.gates = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1)
             self.encoders = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
-        self.norm = BatchNorm(channels)
+        self.norm = BatchNorm(channels, eps=FUSION_EPSILON)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         if self.light:

@@ -60,11 +60,11 @@ class Paper:
         weight = self(f"{name}.weight")
         return functional.conv2d(x, weight, self.weights.get(f"{name}.bias"), padding=weight.shape[-1] // 2)
 
-    def norm(self, name, x):
+    def norm(self, name, x, epsilon=1e-5):
         mean, variance, weight, bias = (
             self(f"{name}.{part}")[:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
         )
-        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+        return (x - mean) / (variance + epsilon).sqrt() * weight + bias
 
     def unit(self, name, x):
         """Convolution, norm, ReLU."""
@@ -121,10 +121,10 @@ class LMANet(Paper):
     def dec(self, x, past, t):
         value = self.unit("blocks.2.aggregation.conv", torch.cat((x, x), 1))
         name, both = "blocks.4.aggregation", (value, self.read(x, past))
-        a, b = (self.norm(f"{name}.norms.{i}", y).relu() for i, y in enumerate(both))
+        a, b = (self.norm(f"{name}.norms.{i}", y, 1e-3).relu() for i, y in enumerate(both))
         gate_a, gate_b = self.conv(f"{name}.gates", torch.cat((a, b), 1)).sigmoid().chunk(2, 1)
         a, b = gate_a * self.conv(f"{name}.encoders.0", a), gate_b * self.conv(f"{name}.encoders.1", b)
-        return self.norm(f"{name}.norm", a + b).relu()
+        return self.norm(f"{name}.norm", a + b, 1e-3).relu()
 
 
 class TDNet(Paper):

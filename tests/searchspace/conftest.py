@@ -50,14 +50,14 @@ def depthwise(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
     return torch.cat(maps, 1)
 
 
-def norm_relu(x: Tensor, norm: nn.Module) -> Tensor:
+def norm_relu(x: Tensor, norm: nn.Module, epsilon: float = 1e-5) -> Tensor:
     """Batch norm in train mode with the parameters of `norm`, then ReLU."""
     maps = []
     for c in range(x.shape[1]):
         values = x[:, c]
         mean = values.mean()
         variance = ((values - mean) ** 2).mean()
-        maps.append((values - mean) / (variance + 1e-5).sqrt() * norm.weight[c] + norm.bias[c])
+        maps.append((values - mean) / (variance + epsilon).sqrt() * norm.weight[c] + norm.bias[c])
     return torch.stack(maps, 1).clamp(min=0)
 
 

@@ -32,6 +32,7 @@ PARAMETERS = {  # at 64 channels, for the paper's six counted by hand
     "gated_fusion": 2 * 128 + 147_584 + 2 * 36_928 + 128,  # norms, both gates, encoders, norm
     "gated_fusion(light=True)": (64 * 8 + 16) + (8 * 128 + 128) + 128,
 }
+LMANET_EPSILON = 1e-3  # models/fusion.py of its published code
 SHAPES = [(1, 2, 3, 1), (2, 2, 1, 1), (2, 2, 3, 4), (1, 2, 5, 4)]
 
 
@@ -164,22 +165,25 @@ def linear(naive, x, layer):
 
 
 def gated_fusion(naive, module, x1, x2):
-    one, two = naive.norm_relu(x1, module.norms[0]), naive.norm_relu(x2, module.norms[1])
+    one, two = (
+        naive.norm_relu(x1, module.norms[0], LMANET_EPSILON),
+        naive.norm_relu(x2, module.norms[1], LMANET_EPSILON),
+    )
     both = naive.every_pixel(one, lambda n, r, c: torch.cat((one[n, :, r, c], two[n, :, r, c])))
     total = 0
     gates = zip(module.gates.weight.chunk(2), module.gates.bias.chunk(2), strict=True)
     for x, encoder, (gate, bias) in zip((one, two), module.encoders, gates, strict=True):
         total = total + linear(naive, x, encoder) / (1 + (-naive.conv(both, gate) - bias[:, None, None]).exp())
-    return naive.norm_relu(total, module.norm)
+    return naive.norm_relu(total, module.norm, LMANET_EPSILON)
 
 
 def light_gated_fusion(naive, module, x1, x2):
     squeezed = naive.conv(x1, module.squeeze.weight) + naive.conv(x2, module.squeeze.weight)
-    squeezed = naive.norm_relu(squeezed, module.squeeze_norm)
+    squeezed = naive.norm_relu(squeezed, module.squeeze_norm, LMANET_EPSILON)
     total = 0
     for x, gate, bias in zip((x1, x2), module.gates.weight.chunk(2), module.gates.bias.chunk(2), strict=True):
         total = total + x / (1 + (-naive.conv(squeezed, gate) - bias[:, None, None]).exp())
-    return naive.norm_relu(total, module.norm)
+    return naive.norm_relu(total, module.norm, LMANET_EPSILON)
 
 
 @pytest.mark.parametrize("reference", [gated_fusion, light_gated_fusion])
