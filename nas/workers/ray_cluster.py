@@ -3,6 +3,7 @@
 Import Ray from here: some of its settings count only if they stand in the environment while it is imported.
 """
 
+import logging
 import os
 import signal
 import socket
@@ -23,6 +24,10 @@ for name, value in {
 
 import ray as ray  # noqa: E402
 from ray._private import ray_constants  # noqa: E402
+
+# On a machine that starves Ray waits in vain for its dashboard process, though no dashboard is wanted, and goes on.
+# What else this logger says as an error comes as an exception, too.
+logging.getLogger("ray._private.services").setLevel(logging.CRITICAL)
 
 OBJECT_STORE = 100 * 2**20  # bytes; only jobs and results travel, and Ray's default claims a third of the memory
 PROBE_LIMIT = 5.0  # seconds; Ray itself tries an unreachable address for more than a minute

@@ -50,9 +50,14 @@ def executor(ray_session):
 def finish(executor, *jobs):
     for job in jobs:
         executor.submit(job)
-    results, end = {}, time.monotonic() + 60
-    while len(results) < len(jobs):
-        assert time.monotonic() < end, f"only {results} after a minute"
+    return collect(executor, {}, len(jobs))
+
+
+def collect(executor, results, count):
+    """Wait for results until there are so many; for ten minutes, which ends a test that hangs and hurries none."""
+    end = time.monotonic() + 600
+    while len(results) < count:
+        assert time.monotonic() < end, f"only {results} after ten minutes"
         results |= {result.job: result for result in executor.poll(5.0)}
     return results
 
@@ -82,11 +87,17 @@ def test_a_job_that_kills_two_workers_has_crashed_and_the_next_goes_on(executor,
 
 
 def test_a_hanging_job_is_given_up_without_disturbing_the_others(ray_session):
-    executor = RayExecutor(make_work, workers=2, timeout=1.5)  # about what a worker takes to start: that is not counted
-    results = finish(executor, 1000.0, 0.2)
+    executor = RayExecutor(make_work, workers=2, timeout=900)
+    for job in (1000.0, 0.2):
+        executor.submit(job)
+    results = collect(executor, {}, 1)
     assert results[0.2].error is None
-    assert (results[1000.0].value, results[1000.0].error) == (None, "timeout: no result after 1.5 s")
-    assert 1.5 <= results[1000.0].seconds < 10
+    while not (hanging := [slot for slot in executor._slots if slot.task]):
+        executor.poll(0.1)
+    hanging[0].limit = 0.5  # only now, so that a slow machine does not run the other job into it
+    results = collect(executor, results, 2)
+    assert (results[1000.0].value, results[1000.0].error) == (None, "timeout: no result after 0.5 s")
+    assert results[1000.0].seconds >= 0.5
     assert results[1000.0].worker != results[0.2].worker
     again = finish(executor, 0.1, 0.2)  # the other worker does one; a fresh one takes the place of the killed
     assert {again[0.1].error, again[0.2].error} == {None}
@@ -163,11 +174,18 @@ executor = RayExecutor(make, workers=2, timeout=2.0)
 for job in ("print", "die", "hang"): finish(executor, job)
 import psutil; ours = psutil.Process().children(recursive=True); executor.close()
 import ray; assert not ray.is_initialized()
-assert len(ours) > 4 and not psutil.wait_procs(ours, timeout=10)[1]
+assert len(ours) > 4 and not psutil.wait_procs(ours, timeout=60)[1]
 """,
     )
-    assert process.communicate(timeout=120) == ("", None)
+    assert process.communicate(timeout=600) == ("", None)
     assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_dashboard_that_is_late_and_not_wanted_is_no_news(tmp_path):
+    body = "executor = RayExecutor(make, workers=1); print(finish(executor, 1).error); executor.close()"
+    process = start_script(tmp_path, body, RAY_DASHBOARD_STARTUP_TIMEOUT_S="0")  # always late, as if a machine starved
+    assert process.communicate(timeout=600) == ("None\n", None)
 
 
 @pytest.mark.slow
@@ -188,9 +206,9 @@ finally:
     ours = psutil.Process(process.pid).children(recursive=True)
     time.sleep(1.0)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes in front
-    assert process.communicate(timeout=60)[0] == "interrupted\n"
+    assert process.communicate(timeout=600)[0] == "interrupted\n"
     assert process.returncode == 0
-    assert not psutil.wait_procs(ours, timeout=10)[1]
+    assert not psutil.wait_procs(ours, timeout=60)[1]
 
 
 @pytest.mark.slow
@@ -211,5 +229,5 @@ print([r.error for r in results], len({r.value for r in results}))
 executor.close(); cluster.shutdown()
 """,
     )
-    text, _ = process.communicate(timeout=120)
+    text, _ = process.communicate(timeout=600)
     assert "[None, None] 1" in text.splitlines(), text  # both done, on the one node that was left
