@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from cache.datasets.clips import SPLITS, VOID, Frame, Split
-from cache.datasets.files import IMAGE_SUFFIXES, MASK_SUFFIXES, FileDataset, FrameFiles, by_stem
+from cache.datasets.files import FileDataset, FrameFiles
+from cache.datasets.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, by_stem
+from cache.datasets.masks import MaskCode
 from cache.errors import DataError
 
 _CLASSES: Final = {
@@ -38,11 +40,16 @@ class CamVid(FileDataset):
         DataError: `root` holds no split.
     """
 
-    unknown_value_advice = "use the index masks of the SegNet tutorial, 0 to 10 and 11 for void"
-
     def __init__(self, root: Path) -> None:
         values = {index: index for index in range(len(_CLASSES))} | {len(_CLASSES): VOID}
-        super().__init__("camvid", root, tuple(_CLASSES), tuple(_CLASSES.values()), values)
+        code = MaskCode(
+            dataset="camvid",
+            classes=tuple(_CLASSES),
+            values=values,
+            colours=tuple(_CLASSES.values()),
+            advice="use the index masks of the SegNet tutorial, 0 to 10 and 11 for void",
+        )
+        super().__init__("camvid", root, tuple(_CLASSES.values()), code)
         if not any(self.has(split) for split in SPLITS):
             raise DataError(
                 f"no CamVid in {root}: none of the folders train, val and test is there; get it from {_SOURCE} and "

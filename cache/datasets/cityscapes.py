@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from cache.datasets.clips import SPLITS, VOID, Frame, Split
-from cache.datasets.files import IMAGE_SUFFIXES, MASK_SUFFIXES, FileDataset, FrameFiles, by_stem
+from cache.datasets.files import FileDataset, FrameFiles
+from cache.datasets.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, by_stem, folders
+from cache.datasets.masks import MaskCode
 from cache.errors import DataError
 
 _CLASSES: Final = {  # name: (labelId, colour), in the order of the train ids
@@ -57,12 +59,18 @@ class Cityscapes(FileDataset):
         DataError: `root` holds no split.
     """
 
-    unknown_value_advice = f"use the published *{_LABEL}.png; masks of train ids are not read"
-
     def __init__(self, root: Path, before: int = 1) -> None:
         values = dict.fromkeys(_LABEL_IDS, VOID)
         values |= {label_id: train_id for train_id, (label_id, _) in enumerate(_CLASSES.values())}
-        super().__init__("cityscapes", root, tuple(_CLASSES), tuple(colour for _, colour in _CLASSES.values()), values)
+        colours = tuple(colour for _, colour in _CLASSES.values())
+        code = MaskCode(
+            dataset="cityscapes",
+            classes=tuple(_CLASSES),
+            values=values,
+            colours=colours,
+            advice=f"use the published *{_LABEL}.png; masks of train ids are not read",
+        )
+        super().__init__("cityscapes", root, colours, code)
         self.before = before
         if not any(self.has(split) for split in SPLITS):
             raise DataError(
@@ -105,6 +113,10 @@ class Cityscapes(FileDataset):
             if kind == "leftImg8bit_sequence":
                 return {}
             raise DataError(f"Cityscapes in {self.root} has no {split} split: {folder} is missing; see {_SOURCE}")
-        cities = sorted(path for path in folder.iterdir() if path.is_dir())
-        files = [item for city in cities for item in by_stem(city, suffixes).items() if item[0].endswith(ending)]
+        files = [
+            item
+            for city in folders(folder)
+            for item in by_stem(city, suffixes, frozenset({".json"})).items()
+            if item[0].endswith(ending)
+        ]
         return {stem.removesuffix(ending): path for stem, path in files}

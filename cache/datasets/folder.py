@@ -1,35 +1,39 @@
-"""Your own clips: a folder of images and index-PNG masks with a small YAML file.
+"""Your own clips: folders of images or video files, masks, and a small YAML file.
 
-    ROOT/dataset.yaml
-    ROOT/<split>/<clip>/images/*.png or *.jpg      split is train, val or test; the name ends in the frame's number
+    ROOT/dataset.yaml                              see EXAMPLE in cache/datasets/folder_settings.py
+    ROOT/<split>/<clip>/images/*.png or *.jpg      split is train, val or test; names hold the frame's number
     ROOT/<split>/<clip>/masks/*.png                same name as the image; frames without a mask are unlabelled
 
-`dataset.yaml` holds
+In place of images/ a clip may have one video file; its masks are then named by the number of the frame, counted from 0
+as `nas.segment` names its results. Masks hold class numbers, in greyscale or under a palette, or the classes' colours.
 
-    classes: [background, person, dog]             a pixel value 0 in a mask is the first class, and so on
-    colours: [[0, 0, 0], [200, 30, 30], ...]       optional, RGB for pictures
-    void: 255                                      optional, the pixel value to ignore; 255 is the default
-
-A window's frames after its first must all have masks, so label either whole clips or at least pairs of neighbours.
+Only the last frame of a window needs a mask, so a few labelled frames in a long clip are enough.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from cache.datasets.clips import SPLITS, VOID, Frame, Split
-from cache.datasets.files import IMAGE_SUFFIXES, MASK_SUFFIXES, FileDataset, FrameFiles, by_stem
-from cache.datasets.palette import is_colour, is_name, made_up_colours
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.datasets.clips import SPLITS, Frame, Split
+from cache.datasets.files import FileDataset, FrameFiles
+from cache.datasets.folder_settings import read_settings
+from cache.datasets.frame_names import numbered
+from cache.datasets.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, by_stem, folders, visible, warn_unused
 from cache.errors import DataError
-from cache.plain_yaml import parse_yaml
+
+if TYPE_CHECKING:
+    from cache.video import VideoFrames
 
 _LAYOUT: Final = (
     "a folder of clips holds dataset.yaml and <split>/<clip>/images/*.png with masks/*.png "
     "(see cache/datasets/folder.py); name it with --data-root or $DYNCELL_DATA"
 )
-_KEYS: Final = frozenset({"classes", "colours", "void"})
-_NUMBER: Final = re.compile(r".*?(?P<number>\d+)")
+_LAST_NUMBER: Final = re.compile(r".*?(?P<number>\d+)")
+VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
 
 
 class Folder(FileDataset):
@@ -39,78 +43,106 @@ class Folder(FileDataset):
         DataError: `root` holds no dataset.yaml or no split, or dataset.yaml breaks a rule.
     """
 
-    unknown_value_advice = "correct the mask, or the classes and void in dataset.yaml"
-
     def __init__(self, root: Path) -> None:
-        path = root / "dataset.yaml"
-        settings = _read_yaml(path)
-        classes = _classes(settings, path)
-        void = _void(settings, len(classes), path)
-        values = {index: index for index in range(len(classes))} | {void: VOID}
-        super().__init__("folder", root, classes, _colours(settings, len(classes), path), values)
+        settings = read_settings(root / "dataset.yaml", _LAYOUT)
+        super().__init__(settings.name, root, settings.colours, settings.code, settings.fit, settings.size)
+        self._clips = settings.splits
+        self._videos: dict[Path, VideoFrames] = {}
         if not any(self.has(split) for split in SPLITS):
             raise DataError(f"no clips in {root}: none of the folders train, val and test is there; {_LAYOUT}")
+        self._tell_of_other_folders()
 
     def has(self, split: Split) -> bool:
-        return (self.root / split).is_dir()
+        return split in self._clips if self._clips is not None else (self.root / split).is_dir()
 
     def _find(self, split: Split) -> Iterator[FrameFiles]:
+        for name, clip in self._clips_of(split).items():
+            prefix = f"{split}/{name}" if self._clips is None else name
+            videos = [path for path in visible(clip) if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+            others = [path for path in visible(clip) if path not in videos and path.name not in ("images", "masks")]
+            _refuse_other_masks(clip, [path for path in others if path.is_dir()])
+            warn_unused(others, clip)
+            if len(videos) > 1 or (videos and (clip / "images").exists()):
+                raise DataError(f"the clip {clip} has more than one source of frames, {videos[0].name} and another one")
+            yield from self._of_video(name, prefix, videos[0]) if videos else self._of_images(name, prefix, clip)
+
+    def _clips_of(self, split: Split) -> dict[str, Path]:
+        """Find the folders of a split's clips, by name."""
+        if self._clips is not None:
+            listed = {name: self.root / name for name in self._clips.get(split, ())}
+            if not listed or (missing := [path for path in listed.values() if not path.is_dir()]):
+                where = f"the clip {missing[0]} is missing" if listed else "dataset.yaml lists none"
+                raise DataError(f"{self.root} has no {split} split: {where}")
+            return listed
+        folder = self.root / split
         if not self.has(split):
-            raise DataError(f"{self.root} has no {split} split: {self.root / split} is missing; {_LAYOUT}")
-        for clip in sorted(path for path in (self.root / split).iterdir() if path.is_dir() and path.name[0] != "."):
-            images = by_stem(clip / "images", IMAGE_SUFFIXES)
-            masks = by_stem(clip / "masks", MASK_SUFFIXES) if (clip / "masks").exists() else {}
-            if alone := sorted(masks.keys() - images.keys()):
-                raise DataError(f"mask {masks[alone[0]]} has no image in {clip / 'images'}; add it or remove the mask")
-            numbers: dict[int, Path] = {}
-            for stem, image in images.items():
-                match = _NUMBER.fullmatch(stem)
-                if match is None:
-                    raise DataError(f"the name of {image} does not end in a number; name it as in frame_0001.png")
-                number = int(match["number"])
-                if other := numbers.get(number):
-                    raise DataError(f"{other} and {image} have the same frame number {number}; rename one of them")
-                numbers[number] = image
-                frame = Frame(f"{split}/{clip.name}/{stem}", clip.name, number, labelled=stem in masks)
-                yield FrameFiles(frame, image, masks.get(stem))
+            raise DataError(f"{self.root} has no {split} split: {folder} is missing; {_LAYOUT}")
+        found = {path.name: path for path in folders(folder)}
+        if "images" in found and not (found["images"] / "images").exists():
+            raise DataError(
+                f"{folder} holds images and no clips: move {found['images']} and its masks into a folder of their own, "
+                f"such as {folder / 'clip1'}, one for each clip"
+            )
+        warn_unused((path for path in visible(folder) if not path.is_dir()), folder)
+        return found
 
+    def _of_images(self, name: str, prefix: str, clip: Path) -> Iterator[FrameFiles]:
+        images = by_stem(clip / "images", IMAGE_SUFFIXES)
+        masks = _masks(clip)
+        if alone := sorted(masks.keys() - images.keys()):
+            raise DataError(f"mask {masks[alone[0]]} has no image in {clip / 'images'}; add it or remove the mask")
+        for number, image in numbered(list(images.values())):
+            frame = Frame(f"{prefix}/{image.stem}", name, number, labelled=image.stem in masks)
+            yield FrameFiles(frame, image, masks.get(image.stem))
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        settings = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; {_LAYOUT}") from error
-    except ValueError as error:
-        raise DataError(f"{path} is no YAML: {error}") from error
-    if not isinstance(settings, dict) or "classes" not in settings:
-        raise DataError(f"{path} must be a mapping with a list of classes, as in 'classes: [background, person]'")
-    if unknown := sorted(map(str, settings.keys() - _KEYS)):
-        raise DataError(f"{path} has the unknown key {unknown[0]!r}; it may hold {', '.join(sorted(_KEYS))}")
-    return settings
+    def _of_video(self, name: str, prefix: str, video: Path) -> Iterator[FrameFiles]:
+        count = len(self._video(video))
+        masks: dict[int, Path] = {}
+        for stem, path in _masks(video.parent).items():
+            match = _LAST_NUMBER.fullmatch(stem)
+            number = int(match["number"]) if match else -1
+            if not 0 <= number < count:
+                raise DataError(
+                    f"{path} is the mask of no frame of {video}: it has frames 0 to {count - 1}, and a mask's name "
+                    "ends in the number of its frame, as in frame_000012.png"
+                )
+            if other := masks.get(number):
+                raise DataError(f"{other} and {path} have the same frame number {number}; rename one of them")
+            masks[number] = path
+        for number in range(count):
+            frame = Frame(f"{prefix}/frame_{number:06d}", name, number, labelled=number in masks)
+            yield FrameFiles(frame, video, masks.get(number), number)
 
+    def _stored(self, files: FrameFiles) -> NDArray[np.uint8]:
+        return super()._stored(files) if files.place is None else self._video(files.image).read(files.place)
 
-def _classes(settings: dict[str, Any], path: Path) -> tuple[str, ...]:
-    classes = settings["classes"]
-    if not (isinstance(classes, list) and 2 <= len(classes) <= VOID and all(map(is_name, classes))):
-        raise DataError(
-            f"classes in {path} must be 2 to {VOID} names of one line (quote yes, no and numbers), not {classes!r}"
+    def _video(self, path: Path) -> "VideoFrames":
+        from cache.video import VideoFrames  # loads OpenCV, which clips of images do without
+
+        if path not in self._videos:
+            self._videos[path] = VideoFrames(path)
+        return self._videos[path]
+
+    def _way_to_one_size(self) -> str:
+        return "write 'sizes: letterbox' or 'sizes: resize' into dataset.yaml, or bring all frames to one size"
+
+    def _tell_of_other_folders(self) -> None:
+        used = (
+            {*SPLITS}
+            if self._clips is None
+            else {Path(name).parts[0] for each in self._clips.values() for name in each}
         )
-    if len(set(classes)) < len(classes):
-        raise DataError(f"classes in {path} must differ from each other, not {classes!r}")
-    return tuple(classes)
+        warn_unused((path for path in visible(self.root) if path.name not in used | {"dataset.yaml"}), self.root)
 
 
-def _void(settings: dict[str, Any], classes: int, path: Path) -> int:
-    void = settings.get("void", VOID)
-    if type(void) is not int or not classes <= void <= 255:
-        raise DataError(f"void in {path} must be a number from {classes} (no class) to 255, not {void!r}")
-    return void
+def _masks(clip: Path) -> dict[str, Path]:
+    return by_stem(clip / "masks", MASK_SUFFIXES) if (clip / "masks").exists() else {}
 
 
-def _colours(settings: dict[str, Any], classes: int, path: Path) -> tuple[tuple[int, int, int], ...]:
-    colours = settings.get("colours")
-    if colours is None:
-        return made_up_colours(classes)
-    if not isinstance(colours, list) or len(colours) != classes or not all(is_colour(colour) for colour in colours):
-        raise DataError(f"colours in {path} must be {classes} lists of three numbers from 0 to 255, not {colours!r}")
-    return tuple((red, green, blue) for red, green, blue in colours)
+def _refuse_other_masks(clip: Path, others: list[Path]) -> None:
+    """Raise DataError where a clip has no masks, but a folder that may be meant for them."""
+    if others and not (clip / "masks").exists():
+        raise DataError(
+            f"the clip {clip} has no folder masks, but one called {others[0].name}, which is not read; rename it to "
+            "masks, or move it away if the clip has no labels"
+        )

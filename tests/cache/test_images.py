@@ -9,8 +9,12 @@ from PIL import Image
 from cache.errors import DataError
 from cache.images import (
     image_size,
+    letterbox_image,
+    letterbox_label,
+    orientation,
     read_image,
     read_index,
+    read_mask,
     resize_image,
     resize_label,
 )
@@ -100,3 +104,81 @@ def test_a_deep_picture_is_refused_and_not_cut_off_at_255(tmp_path):
     Image.fromarray(np.array([[7, 300]], np.uint16)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png has more than 8 bits a channel"):
         read_image(tmp_path / "a.png")
+
+
+def stored_png(path, pixels, bits, chunks=()):
+    """Write a greyscale PNG of any bit depth by hand, so that no library has a say in it."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = pixels.shape
+    rows = [np.packbits((row[:, None] >> np.arange(bits)[::-1]) & 1).tobytes() for row in pixels]
+    parts = [
+        chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)),
+        chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))),
+        *(chunk(*each) for each in chunks),
+        chunk(b"IEND", b""),
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_stored_values_count_whatever_the_bit_depth(tmp_path, bits):
+    pixels = np.arange(35).reshape(5, 7) % 2**bits
+    stored_png(tmp_path / "a.png", pixels, bits)
+    np.testing.assert_array_equal(read_index(tmp_path / "a.png"), pixels)
+
+
+SEEN = np.kron(np.arange(12).reshape(3, 4) * 20, np.ones((8, 8))).astype(np.uint8)  # large blocks, which JPEG keeps
+STORED = {  # what a camera writes for a picture that is to be seen as it is, by orientation
+    1: SEEN,
+    2: SEEN[:, ::-1],
+    3: SEEN[::-1, ::-1],
+    4: SEEN[::-1],
+    5: SEEN.T,
+    6: np.rot90(SEEN),
+    7: np.rot90(SEEN, 2).T,
+    8: np.rot90(SEEN, -1),
+}
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("tag", STORED)
+def test_images_and_masks_are_turned_upright(tmp_path, suffix, tag):
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(STORED[tag]).save(path, exif=exif, quality=95)
+    assert orientation(path) == tag
+    assert image_size(path) == SEEN.shape
+    assert abs(read_image(path)[..., 0].astype(int) - SEEN).max() < 12
+    if suffix == "png":
+        np.testing.assert_array_equal(read_index(path), SEEN)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored_png(tmp_path / "a.png", STORED[6], 8, [(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))])
+    assert image_size(tmp_path / "a.png") == SEEN.shape
+    np.testing.assert_array_equal(read_index(tmp_path / "a.png"), SEEN)
+
+
+def test_colour_masks_are_read_as_colours_unless_they_can_be_seen_through(tmp_path):
+    Image.new("RGBA", (4, 3), (1, 2, 3, 255)).save(tmp_path / "a.png")
+    assert read_mask(tmp_path / "a.png").pixels[0, 0].tolist() == [1, 2, 3]
+    Image.new("RGBA", (4, 3), (1, 2, 3, 0)).save(tmp_path / "b.png")
+    with pytest.raises(DataError, match=r"b\.png is a RGBA image with transparent pixels"):
+        read_mask(tmp_path / "b.png")
+
+
+def test_letterboxes_keep_the_aspect_ratio_and_label_what_the_image_shows():
+    image = np.full((10, 30, 3), 200, np.uint8)
+    label = np.full((10, 30), 1, np.uint8)
+    framed, labelled = letterbox_image(image, (20, 20)), letterbox_label(label, (20, 20), 255)
+    assert framed.shape == (20, 20, 3)
+    inside = np.zeros((20, 20), bool)
+    inside[6:13] = True  # 10 x 20 / 30 is 7 rows
+    np.testing.assert_array_equal(labelled == 1, inside)
+    np.testing.assert_array_equal((framed == 200).all(-1), inside)
+    assert (labelled[~inside] == 255).all()

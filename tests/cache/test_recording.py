@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import cache.recording
+from cache.datasets.frame_names import in_order
 from cache.errors import DataError
-from cache.recording import IMAGE_RATE, LOST, _numbers_as_numbers, open_recording
+from cache.recording import IMAGE_RATE, open_recording
+from cache.video import LOST
 
 NOISE = [np.random.default_rng(i).integers(0, 256, (12, 16, 3), np.uint8) for i in range(12)]
 
@@ -73,7 +75,7 @@ def test_a_folder_is_read_in_the_order_of_its_numbers(folder):
 def test_names_sort_as_their_numbers(tmp_path_factory, numbers):
     base = tmp_path_factory.getbasetemp()
     paths = [base / f"cam2_{number}.png" for number in numbers]
-    assert [path.stem for path in sorted(paths, key=_numbers_as_numbers)] == [f"cam2_{n}" for n in sorted(numbers)]
+    assert [path.stem for path in in_order(paths)] == [f"cam2_{n}" for n in sorted(numbers)]
 
 
 def test_a_pattern_takes_what_it_matches(folder):
@@ -234,7 +236,7 @@ class Announcing:
 @pytest.mark.parametrize(("rate", "expected"), [(float("nan"), IMAGE_RATE), (float("inf"), IMAGE_RATE), (25.0, 25.0)])
 def test_what_a_header_announces_costs_no_time_and_no_sense(video, monkeypatch, count, rate, expected):
     capture = Announcing({cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: rate})
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _, api, raw=(): Announcing({}) if raw else capture)
     recording = open_recording(str(video))
     assert recording.rate == expected
     assert len(list(recording.readable(skip=False))) == 3
@@ -246,3 +248,29 @@ def test_frames_that_would_fill_the_memory_are_refused(video, monkeypatch):
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
     with pytest.raises(DataError, match=r"drive\.avi has frames of 10000x20000 pixels"):
         open_recording(str(video))
+
+
+@pytest.mark.parametrize("name", ["take [1]", "take?", "a*b"])
+def test_a_folder_whose_name_looks_like_a_pattern_is_a_folder(folder, name):
+    moved = folder.rename(folder.with_name(name))
+    assert open_recording(str(moved)).count == 12
+    assert open_recording(f"{moved}/f1?.png").count == 3
+
+
+def test_frames_are_ordered_as_for_training(tmp_path):
+    for name in ("22-52-00", "22-51-59", "22-51-58"):
+        Image.fromarray(NOISE[0]).save(tmp_path / f"2021-06-27_{name}.png")
+    names = [name for name, _ in open_recording(str(tmp_path)).frames]
+    assert names == [f"2021-06-27_{name}" for name in ("22-51-58", "22-51-59", "22-52-00")]
+    for name in ("1.10", "1.9", "1.95"):
+        Image.fromarray(NOISE[0]).save(tmp_path / f"t{name}.png")
+    with pytest.raises(DataError, match="pad them with zeros"):
+        open_recording(f"{tmp_path}/t*.png")
+
+
+def test_phone_pictures_are_segmented_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(NOISE[0]).save(tmp_path / "1.jpg", exif=exif)
+    [(_, pixels)] = open_recording(str(tmp_path)).frames
+    assert pixels.shape == (16, 12, 3)
