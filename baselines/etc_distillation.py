@@ -41,13 +41,13 @@ class TermWeights:
 
     @property
     def distils(self) -> bool:
-        """Whether a loss needs a teacher."""
+        """Tell whether a loss needs a teacher."""
         return max(self.single_frame, self.pair_frame, self.multi_frame) > 0
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network makes of each of the T frames of N windows, in time order."""
+    """Outputs of a network for each of the T frames of N windows, in time order."""
 
     logits: Sequence[Tensor]
     """Logits of each frame, (N, classes, h, w), in general at stride 8."""

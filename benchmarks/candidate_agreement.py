@@ -1,4 +1,4 @@
-"""Whether a candidate that dyncell trains is the one that the plain loop trains: loss curves, and rewards over 5 seeds.
+"""Agreement of candidates trained by dyncell with those of the plain loop: loss curves, and rewards over 5 seeds.
 
     python benchmarks/candidate_agreement.py [--genotypes 0 6] [--seeds 5] [--threads 1]
 

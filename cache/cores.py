@@ -1,4 +1,4 @@
-"""How many CPU cores this process may use: of a machine, a `taskset` and a container's quota, the least."""
+"""Number of CPU cores that this process may use: of a machine, a `taskset` and a container's quota, the least."""
 
 import os
 from collections.abc import Iterator

@@ -89,7 +89,7 @@ def ensure_features(
 def features_spec(
     dataset: Dataset, splits: Sequence[Split], network: StaticNetwork, size: tuple[int, int], precision: str
 ) -> Spec:
-    """All that the content of a cache depends on, as JSON."""
+    """Collect all that the content of a cache depends on, as JSON."""
     return {
         "data set": dataset.name,
         "frames": [[split, dataset.fingerprint(split)] for split in splits],
@@ -100,7 +100,7 @@ def features_spec(
 
 
 def fingerprint_of(spec: Spec) -> str:
-    """SHA-256 of a spec in canonical JSON, in hexadecimal digits."""
+    """Compute the SHA-256 of a spec in canonical JSON, in hexadecimal digits."""
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
@@ -112,7 +112,7 @@ def _records(
     device: torch.device,
     autocast: Autocast,
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    """Features and labels of a few frames at a time, in the layouts of `FeatureCache.arrays`."""
+    """Yield features and labels of a few frames at a time, in the layouts of `FeatureCache.arrays`."""
     with tqdm(total=len(frames), desc="features", unit="frame", disable=None) as progress:
         for start in range(0, len(frames), FRAMES_AT_ONCE):
             batch = frames[start : start + FRAMES_AT_ONCE]
@@ -138,7 +138,7 @@ def _label(dataset: Dataset, frame: Frame) -> NDArray[np.uint8]:
 
 
 def _precision(device: torch.device, autocast: Autocast) -> str:
-    """Name of the type that convolutions get in the context."""
+    """Name the type that convolutions get in the context."""
     with autocast():
         on = torch.is_autocast_enabled(device.type)
         return str(torch.get_autocast_dtype(device.type) if on else torch.float32).removeprefix("torch.")

@@ -10,7 +10,7 @@ _WRONG: Final = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeEr
 
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever it holds
-    """The values of a text. Raises ValueError if it is not YAML, nested too deeply, or has aliases."""
+    """Parse the values of a text. Raises ValueError if it is not YAML, nested too deeply, or has aliases."""
     try:
         _refuse_bombs(text)
         return yaml.safe_load(text)

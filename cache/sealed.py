@@ -40,16 +40,16 @@ class CacheMismatch(DataError):  # noqa: N818 - not a failure: the answer to it 
 
 
 class Place(NamedTuple):
-    """Of an array, whose rows follow one another in the file."""
+    """Place of an array, whose rows follow one another in the file."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int
-    """Of its first byte in the file."""
+    """Position of its first byte in the file."""
 
 
 def map_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, str], dict[str, Array]]:
-    """Attributes and arrays of a file that `write_arrays` wrote.
+    """Map the attributes and arrays of a file that `write_arrays` wrote.
 
     Args:
         path: of the file.
@@ -72,7 +72,7 @@ def map_arrays(path: Path, *, verify: bool = True) -> tuple[dict[str, str], dict
 
 
 def array_places(file: io.FileIO) -> tuple[dict[str, str], dict[str, Place]]:
-    """Attributes of an open file that `write_arrays` wrote, and where its arrays lie."""
+    """Read the attributes of an open file that `write_arrays` wrote, and where its arrays lie."""
     with h5py.File(file, "r") as contents:
         attributes = {name: str(value) for name, value in contents.attrs.items()}
         return attributes, {name: Place(a.shape, a.dtype, a.id.get_offset()) for name, a in contents.items()}
@@ -187,7 +187,7 @@ def _seal(size: int, digest: bytes) -> bytes:
 
 
 def _digest(pages: mmap.mmap) -> bytes:
-    """xxh3_128 of everything after the seal."""
+    """Compute the xxh3_128 of everything after the seal."""
     digest = xxhash.xxh3_128()
     with memoryview(pages) as content:
         for start in range(_SEAL, len(content), _CHUNK):

@@ -88,5 +88,5 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def brief(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Cut what an error says to one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,4 +1,7 @@
-"""What is done with cells. Importing it says so where a folder of the user's own hides a package that it builds on."""
+"""Commands that train, search and use cells.
+
+Importing it says so where a folder of the user's own hides a package that it builds on.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path

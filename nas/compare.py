@@ -62,7 +62,7 @@ def main(arguments: Arguments) -> None:
 
 
 def summarised_run(name: str, run: Run, trials: int) -> Search:
-    """The first `trials` trials of a run in numbers. Raises RunError if none of them has a reward."""
+    """Sum up the first `trials` trials of a run. Raises RunError if none of them has a reward."""
     try:
         return summarised(name, run.config.seed, run.trials[:trials])
     except ValueError as error:
@@ -70,14 +70,14 @@ def summarised_run(name: str, run: Run, trials: int) -> Search:
 
 
 def budget_fact(runs: Sequence[Run], trials: int) -> str:
-    """How many trials are compared, and of how many runs these are not all."""
+    """Say how many trials are compared, and of how many runs these are not all."""
     cut = sum(len(run.trials) > trials for run in runs)
     said = f"{cut} of {len(runs)} runs have more and are cut" if cut else "no run is cut"
     return f"budget: the first {trials} trials of each run; {said}"
 
 
 def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
-    """Whether static networks, whose quality moves every reward, are mixed up with strategies."""
+    """Say whether static networks, whose quality moves every reward, are mixed up with strategies."""
     used = defaultdict(list)
     for name, run in zip(names, runs, strict=True):
         used[name].append(run.features)
@@ -91,7 +91,7 @@ def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
 
 
 def curve_rows(searches: Sequence[Search]) -> Iterable[Sequence[object]]:
-    """A row a trial of each search."""
+    """List a row for each trial of each search."""
     yield "strategy", "seed", "trial", *CURVES
     for search in searches:
         for trial, values in enumerate(zip(*(getattr(search, curve) for curve in CURVES), strict=True)):
@@ -99,7 +99,7 @@ def curve_rows(searches: Sequence[Search]) -> Iterable[Sequence[object]]:
 
 
 def search_rows(runs: Sequence[Run], searches: Sequence[Search]) -> Iterable[Sequence[object]]:
-    """A row a search; `trials` are those that the run has, of which more than the budget are left out."""
+    """List a row for each search; `trials` are all that the run has, of which more than the budget are left out."""
     yield "run", "strategy", "seed", "trials", "trained", *MEASURES, "late"
     for run, each in zip(runs, searches, strict=True):
         measures = [getattr(each, measure) for measure in MEASURES]

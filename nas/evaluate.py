@@ -34,11 +34,11 @@ class Arguments:
     checkpoints: tuple[Path, ...]
     """Files (`network.pt` of nas.retrain, or of nas.pretrain for the per-frame network) or whole runs."""
     dataset: Literal["camvid", "cityscapes", "shapes", "folder"] | None = None
-    """Which data set; by default that of the run that networks are of, and camvid where there is no run."""
+    """Name of the data set; by default that of the run that networks are of, and camvid where there is no run."""
     data_root: Path | None = None
     """Folder of the data set; by default the run's, or $DYNCELL_DATA."""
     split: Split = "val"
-    """Which of its lists."""
+    """List of the data set to score on."""
     output: Path | None = None
     """Folder for report, tables and pictures. By default evaluation/<dataset>-<split> in the run that networks are of,
     whose report.html then shows them; of several runs or none, runs/evaluation-<dataset>-<split>."""
@@ -105,7 +105,7 @@ def main(arguments: Arguments) -> None:
 
 
 def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
-    """The per-frame networks, and then the others, which are to be compared with them. Raises DataError."""
+    """Put the per-frame networks before the others, which are to be compared with them. Raises DataError."""
     from nas.networks.loading import load_network
 
     def is_other(named: tuple[str, Sequence[Path]]) -> bool:
@@ -116,7 +116,7 @@ def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequenc
 
 
 def run_of(checkpoints: Sequence[Path]) -> Path | None:
-    """The directory of the one run that has all or some of `checkpoints`; None if there is none, or several."""
+    """Find the directory of the one run that has all or some of `checkpoints`; None if there is none, or several."""
     above = {folder for path in checkpoints for folder in (path.absolute(), *path.absolute().parents)}
     runs = [folder for folder in above if (folder / CONFIG_FILE).is_file()]
     return runs[0] if len(runs) == 1 else None
@@ -140,7 +140,7 @@ def with_settings_of(run: Path, arguments: Arguments) -> Arguments:
 
 
 def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]) -> "EvaluationData":
-    """What all networks are scored on, once every one of them has been read and checked.
+    """Make the data that all networks are scored on, once every one of them has been read and checked.
 
     Raises:
         DataError: the data are missing or wrong, or a network cannot be read or has other classes.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHECKED_FRAMES: Final = 6
-"""At least; more for a memory that takes longer to fill."""
+"""Smallest number of frames to compare on; more for a memory that takes longer to fill."""
 USE: Final = (
     "Run first.onnx on the first frame of a clip and later.onnx on each further one, whose inputs X are the outputs "
     "next.X of the frame before. Logits have stride 8: resize them (bilinear), then take the arg max."
@@ -44,11 +44,11 @@ class Arguments:
     output: Path
     """Folder for the three files."""
     height: int | None = None
-    """Of the frames, in pixels; by default what the network was trained on."""
+    """Height of the frames, in pixels; by default that of the network's training."""
     width: int | None = None
-    """Of the frames; goes with --height."""
+    """Width of the frames, in pixels; goes with --height."""
     frames: str | None = None
-    """What to compare on: a folder of frames, a quoted pattern such as 'clip/*.png' or a video file; by default a
+    """Frames to compare on: a folder of frames, a quoted pattern such as 'clip/*.png' or a video file; by default a
     made-up clip. It is brought to the size of the graphs."""
 
 
@@ -95,19 +95,19 @@ def _size(arguments: Arguments, meta: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _facts(meta: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    """What a program has to know to use the graphs."""
+    """Collect what a program has to know to use the graphs."""
     values = {"values": "RGB, (pixel / 255 - mean) / std", "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     named = {key: meta.get(key) for key in ("name", "dataset", "classes", "colours")}
     return {**named, "use": USE, "images": {"size": size, **values}}
 
 
 def _frames_to_check(network: "VideoNetwork") -> int:
-    """So many that the memory is full on some."""
+    """Count the frames to compare on, so many that the memory is full on some."""
     return max(CHECKED_FRAMES, network.head.slots + 2)
 
 
 def _images(source: str | None, count: int) -> list[NDArray[np.uint8]]:
-    """The first `count` frames of a clip, each (H, W, 3), of any size."""
+    """Read the first `count` frames of a clip, each (H, W, 3), of any size."""
     from cache.recording import open_recording  # loads OpenCV
 
     if source is None:

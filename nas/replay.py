@@ -49,7 +49,7 @@ class Arguments:
 
     @property
     def search(self) -> SearchConfig:
-        """The same settings as those of a search."""
+        """Settings of a search that are the same for all."""
         sections = {"space": self.space, "controller": self.controller, "ppo": self.ppo, "evolution": self.evolution}
         return SearchConfig(**sections, trials=self.trials, lookahead=self.lookahead)  # type: ignore[arg-type]
 

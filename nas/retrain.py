@@ -49,11 +49,11 @@ class Arguments:
     top_k: int = 2
     """Cells to train, the best by reward."""
     fixed_points: tuple[str, ...] | None = None
-    """What to train beside them; by default the fixed points of the search."""
+    """Fixed points to train beside the cells; by default those of the search."""
     seeds: int = 1
     """Trainings of each network, with different seeds."""
     label: str = ""
-    """Added to the networks' names after a hyphen, to keep those of other settings apart."""
+    """Suffix of the networks' names, after a hyphen, to keep those of other settings apart."""
     checkpoint: Path | None = None
     """Static network to start from; by default the search's."""
     data_root: Path | None = None
@@ -95,7 +95,7 @@ def main(arguments: Arguments) -> None:
 
 
 def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Genotype | None]:
-    """Cells and fixed points by name, the best cell first; None is the per-frame network.
+    """Choose cells and fixed points, by name, the best cell first; None is the per-frame network.
 
     Raises:
         RunError: there is no run, no trial of it has finished, or a fixed point has no such name.
@@ -114,7 +114,7 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
 
 
 def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining":
-    """What all networks share: the search's data and static network, this command's recipe and device.
+    """Set up what all networks share: the search's data and static network, this command's recipe and device.
 
     Raises:
         DataError: the data or the static network are missing or wrong.

@@ -88,7 +88,7 @@ def main(arguments: Arguments) -> None:
 
 
 def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
-    """The configuration with every `auto` replaced by what it means on this machine and for this space."""
+    """Replace every `auto` of a configuration by what it means on this machine and for this space."""
     from nas.settings.compute import threads_of_worker
     from nas.training.candidates.memory import share_of_memory
 
@@ -115,7 +115,7 @@ def run_directory(arguments: Arguments, config: SearchConfig) -> Path:
 
 
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:
-    """The executor that the configuration asks for. Raises RunError if it cannot be had."""
+    """Make the executor that the configuration asks for. Raises RunError if it cannot be had."""
     machine = config.machine
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
         return InlineExecutor(evaluator.build, threads=config.compute.threads)

@@ -37,8 +37,8 @@ class Arguments:
     """Look at frames at this share of their height and width. By default they are scaled until their shorter side is as
     long as in training. Labels always have the frame's own size."""
     on_broken: Literal["stop", "skip"] = "stop"
-    """What a frame that cannot be read does: end the command, or be left out with a warning, in which case the network
-    remembers the last frame before it."""
+    """Consequence of a frame that cannot be read: the command ends, or the frame is left out with a warning, in which
+    case the network remembers the last frame before it."""
     rate: float | None = None
     """Frames a second of the mp4; by default the video's own, and 10 for images."""
     codec: Literal["mp4v", "vp09"] = "mp4v"

@@ -124,7 +124,7 @@ def check(choice: Choice, kind: Kind) -> None:
 
 
 def _same(one: Value, other: Value) -> bool:
-    """Whether two values are equal and of one type: True is not 1, nor is 1.0."""
+    """Tell whether two values are equal and of one type: True is not 1, nor is 1.0."""
     return type(one) is type(other) and one == other
 
 

@@ -1,4 +1,4 @@
-"""What every data set is to the rest of the program: frames in time order, labels, and windows that never cross a jump.
+"""Dataset: frames in time order and their labels, as the rest of the program sees them; windows never cross a jump.
 
 A `Frame` is a name, not pixels; a `Dataset` turns it into an image and a label. A sequence is all that was filmed under
 one name; a clip is a stretch of it without a jump, and windows and the meta split are made of clips. No file formats

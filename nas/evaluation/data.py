@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """What all networks are scored on."""
+    """One split of a data set, at one working resolution, on which all networks are scored."""
 
     dataset: Dataset
     split: Split

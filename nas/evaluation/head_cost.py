@@ -1,4 +1,4 @@
-"""What a head costs on one later frame, counted and not measured."""
+"""Costs of a head on one later frame, counted and not measured."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a whole video network costs, encoder included, on frames of a given size: counted and measured.
+"""Costs of a whole video network, encoder included, on frames of a given size: counted and measured.
 
 Latency is of one image at a time, in eval mode, after warm-up, from a tensor on the device to logits at 1/8 there. The
 mean is over a clip of a stated length: one first frame and later frames with a full memory. The ratio is that mean over

@@ -1,4 +1,4 @@
-"""How a video network does on a split: what it gets right, and how steadily.
+"""Scores of a video network on a split: what it gets right, and how steadily.
 
 - Streamed, as it is used: the static network on the first frame of each clip, the head on all frames after it.
 - Windowed, as cells are searched and trained: every window of so many frames, of which the last is scored.
@@ -30,21 +30,21 @@ ClassMap = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one network did on `EvaluationData`."""
+    """Results of one network on `EvaluationData`."""
 
     later: ConfusionMatrix
-    """Of the frames that have a past, streamed."""
+    """Pixel counts of the streamed frames that have a past."""
     first: ConfusionMatrix
-    """Of the others."""
+    """Pixel counts of the streamed frames that have none."""
     windowed: ConfusionMatrix
-    """Of the last frames of all windows."""
+    """Pixel counts of the last frames of all windows."""
     consistency: Mapping[str, float]
-    """`tc`, `tc_unmasked` and `tc_etc`; empty without near frames."""
+    """Temporal consistency, as `tc`, `tc_unmasked` and `tc_etc`; empty without near frames."""
     shown: Mapping[int, ClassMap]
-    """Position -> predicted classes (H, W), of the frames that were asked for."""
+    """Predicted classes (H, W) of the frames that were asked for, by position."""
 
     def scores(self) -> dict[str, float]:
-        """All scores by name, in [0, 1]; one without a labelled pixel to stand on is left out."""
+        """Collect all scores by name, in [0, 1]; one without a labelled pixel to stand on is left out."""
         parts = {"": self.later, "windowed_": self.windowed, "first_": self.first}
         counted = {prefix: matrix.scores() for prefix, matrix in parts.items() if matrix.counts.any()}
         named = {f"{prefix}{name}": score for prefix, each in counted.items() for name, score in each.items()}
@@ -72,7 +72,7 @@ class _Steadiness:
         self._place, self._map = -1, torch.empty(0)
 
     def add(self, place: int, classes: Tensor) -> None:
-        """The map (1, H, W) of the frame at `place`, the next one or that of another clip."""
+        """Take the map (1, H, W) of the frame at `place`, the next one or that of another clip."""
         there, back = (self._place, place), (place, self._place)
         if self._flows is not None and there in self._flows.pairs:
             forward, backward = (self._flows.batch([pair], self._device) for pair in (there, back))
@@ -80,7 +80,7 @@ class _Steadiness:
         self._place, self._map = place, classes
 
     def scores(self) -> dict[str, float]:
-        """Those of `TemporalConsistency`; none if no pixel was counted."""
+        """Return the scores of `TemporalConsistency`; none if no pixel was counted."""
         try:
             return self._consistency.scores()
         except ValueError:
@@ -124,7 +124,7 @@ def windowed(network: VideoNetwork, data: EvaluationData, compute: Compute) -> C
 
 
 def labels_consistency(data: EvaluationData) -> dict[str, float]:
-    """The labels' own score under the same flow: that of a network that is always right, drawn by hand at its edges."""
+    """Score the labels under the same flow: a network that is always right, drawn by hand at its edges."""
     steadiness, cpu = _Steadiness(data, torch.device("cpu")), torch.device("cpu")
     for clip in data.clips if data.flows is not None else ():
         for place in clip:

@@ -18,10 +18,10 @@ Pixels = NDArray[np.uint8]
 
 
 def working_size(size: tuple[int, int], meta: Mapping[str, Any], scale: float | None) -> tuple[int, int]:
-    """Height and width at which a network looks at frames of `size`; their aspect ratio is kept.
+    """Choose height and width at which a network looks at frames of `size`; their aspect ratio is kept.
 
     Args:
-        size: of the frames.
+        size: height and width of the frames.
         meta: facts of the network, with the `size` that it was trained at.
         scale: share of `size` to work at; None for as long a shorter side as in training, so that things look as large
             as they did there.
@@ -47,7 +47,7 @@ class Labeller:
 
     @torch.inference_mode()
     def __call__(self, image: Pixels) -> Pixels:
-        """The class of each pixel (H, W) of the next frame, RGB (H, W, 3) of any size. Raises NonFiniteError."""
+        """Label each pixel (H, W) of the next frame, RGB (H, W, 3) of any size. Raises NonFiniteError."""
         batch = network_input([image], self._size, self._compute.device)
         with self._compute.autocast():
             logits, self._state = self._network(batch, self._state)

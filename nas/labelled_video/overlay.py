@@ -21,8 +21,8 @@ class Overlay:
 
         Args:
             size: height and width of the frames.
-            names: of the classes.
-            colours: their RGB.
+            names: names of the classes.
+            colours: RGB colours of the classes.
         """
         self._size = size
         self._colours = np.array(colours, np.uint8)
@@ -37,7 +37,7 @@ class Overlay:
         return self._canvas.shape[0], self._canvas.shape[1]
 
     def __call__(self, image: Pixels, label: Pixels) -> Pixels:
-        """A frame (H, W, 3) and its label map (H, W) as one RGB picture."""
+        """Lay a label map (H, W) over its frame (H, W, 3), as one RGB picture with the legend."""
         picture = self._canvas.copy()
         mixed = (1 - OPACITY) * image + OPACITY * self._colours[label]
         picture[: self._size[0], : self._size[1]] = mixed.round().astype(np.uint8)
@@ -45,7 +45,7 @@ class Overlay:
 
 
 def _legend(size: tuple[int, int], names: Sequence[str], colours: Sequence[Colour]) -> Pixels:
-    """A strip as wide as the frame, or one pixel wider: a square in its colour before each name, in columns."""
+    """Draw a strip as wide as the frame, or one pixel wider: a square in its colour before each name, in columns."""
     height, width = size[0], size[1] + size[1] % 2
     text = min(max(10, height // 36), 40)
     font = ImageFont.load_default(text)

@@ -21,10 +21,10 @@ def video_file(
     """Yield a function that appends an RGB picture; the video is at `path` if the block ends without an exception.
 
     Args:
-        path: of the mp4.
+        path: path of the mp4.
         size: height and width of every picture, even numbers.
         rate: pictures a second.
-        codec: four letters.
+        codec: codec of the video, in four letters.
 
     Raises:
         OSError: the file cannot be written, the codec is not there or the disk is full.

@@ -1,4 +1,4 @@
-"""When failed trials stop being bad candidates and start being a bug."""
+"""FailureGuard: the point at which failed trials stop being bad candidates and start being a bug."""
 
 from collections import Counter, deque
 

@@ -34,7 +34,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h 05 min."""
+    """Format seconds as a person says them: 45 s, 12 min, 3 h 05 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def outcome(trial: Trial) -> str:
-    """How a trial ended, in a few words."""
+    """Describe in a few words how a trial ended."""
     if trial.repeat_of is not None:
         return f"repeats #{trial.repeat_of}"
     if not trial.ok:

@@ -1,4 +1,4 @@
-"""Which trials are best: the ranking of cells, the front over reward and cost, and the means of the fixed points.
+"""The best trials of a search: the ranking of cells, the front over reward and cost, and the means of the fixed points.
 
 All functions take trials in any order, fixed points among them, and do not need a search to have finished. A sampled
 trial is one with a number. A trial that failed counts as sampled and has no reward.
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 def ranking(trials: Sequence[Trial]) -> list[Trial]:
-    """The distinct cells among the sampled trials, best reward first, the earlier first where rewards are equal.
+    """Rank the distinct cells among the sampled trials, best reward first, the earlier first where rewards are equal.
 
     A cell that was sampled several times is there once, with its best trial. A cell that was stopped half-way stands
     where its half-way reward puts it.
@@ -30,7 +30,7 @@ def ranking(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def pareto_front(trials: Sequence[Trial], cost: str) -> list[Trial]:
-    """The distinct cells that no other beats in reward without costing more; cheapest, and so worst, first.
+    """Find the distinct cells that no other beats in reward without costing more; cheapest, and so worst, first.
 
     Args:
         trials: only sampled ones with a reward and with this cost can be on the front.
@@ -40,7 +40,7 @@ def pareto_front(trials: Sequence[Trial], cost: str) -> list[Trial]:
 
 
 def front(items: Iterable[Item], cost: Callable[[Item], float], worth: Callable[[Item], float]) -> list[Item]:
-    """Those that no other beats in worth without costing more, cheapest first; of equals, the first."""
+    """Select the items that no other beats in worth without costing more, cheapest first; of equals, the first."""
     chosen: list[Item] = []
     for item in sorted(items, key=lambda item: (cost(item), -worth(item))):
         if not chosen or worth(item) > worth(chosen[-1]):
@@ -49,22 +49,22 @@ def front(items: Iterable[Item], cost: Callable[[Item], float], worth: Callable[
 
 
 def with_cost(trials: Sequence[Trial], cost: str) -> list[Trial]:
-    """The cells of the ranking for which `cost` is known."""
+    """Select the cells of the ranking for which `cost` is known."""
     return [trial for trial in ranking(trials) if cost in trial.cost]
 
 
 def sampled(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials of the search itself, in the order of their numbers."""
+    """Select the trials of the search itself, in the order of their numbers."""
     return sorted((t for t in trials if t.number is not None), key=lambda trial: trial.number or 0)
 
 
 def fixed_points(trials: Sequence[Trial]) -> list[Trial]:
-    """The fixed points, one trial each: with the means of the rewards, scores and times of all its seeds that ended."""
+    """Sum up the fixed points, one trial each: with the mean rewards, scores and times of all its seeds that ended."""
     return [_mean_trial(_successes(seeds)) for seeds in _by_fixed_point(trials).values()]
 
 
 def spreads(trials: Sequence[Trial]) -> dict[str, tuple[float, int]]:
-    """Name of each fixed point with two seeds or more -> sample standard deviation of its rewards, and their number."""
+    """Compute standard deviation (of a sample) and number of the rewards of each fixed point with two seeds or more."""
     rewards = {
         name: [reward_of(trial) for trial in seeds if trial.ok] for name, seeds in _by_fixed_point(trials).items()
     }
@@ -98,7 +98,7 @@ def _mean_trial(trials: Sequence[Trial]) -> Trial:
 
 
 def reward_of(trial: Trial) -> float:
-    """The reward of a trial that has one. Raises ValueError for one that failed."""
+    """Return the reward of a trial. Raises ValueError for one that failed."""
     if trial.reward is None:
         raise ValueError(f"trial {trial.name} failed and has no reward")
     return trial.reward

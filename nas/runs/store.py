@@ -164,13 +164,13 @@ def _read_log(path: Path) -> tuple[list[Trial], int]:
 
 
 def _line(trial: Trial) -> str:
-    """A line of the log. Raises ValueError for a number that is not finite."""
+    """Write a trial as a line of the log. Raises ValueError for a number that is not finite."""
     record = trial.to_json()
     return json.dumps(record | {"checksum": _checksum(record)}, allow_nan=False, sort_keys=True) + "\n"
 
 
 def _trial(line: bytes) -> Trial:
-    """What `_line` wrote. Raises ValueError, TypeError or RecursionError for anything else."""
+    """Read what `_line` wrote. Raises ValueError, TypeError or RecursionError for anything else."""
     record = json.loads(line)
     if not isinstance(record, dict):
         raise TypeError("it is no trial")
@@ -192,7 +192,7 @@ def _cut(path: Path, length: int) -> None:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A line for each value of `now`, nested by section, that is not what it was."""
+    """List a line for each value of `now`, nested by section, that is not what it was."""
     before = dict(leaves(then))
     return [
         f"  {name}: {before.get(name, 'absent')} in the run, {value} now"
@@ -208,7 +208,7 @@ def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -
 
 
 def _agrees(directory: Path, now: Mapping[str, Any]) -> bool:
-    """Whether a directory holds settings in which nothing of `now` is different."""
+    """Tell whether a directory holds settings in which nothing of `now` is different."""
     return (directory / CONFIG_FILE).exists() and not differences(read_config(directory), now)
 
 

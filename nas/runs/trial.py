@@ -32,17 +32,17 @@ class Trial:
     reward: float | None = None
     """Worth of its scores on meta-val and its costs to the run's objective, in [0, 1]; None exactly if failed."""
     halfway_reward: float | None = None
-    """The same, half-way through training; None if the trial never got there or has no half-way."""
+    """Reward half-way through training; None if the trial never got there or has no half-way."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """`miou`, `fwiou`, `mean_accuracy` on meta-val, in [0, 1], and `loss`, the last epoch's mean training loss."""
+    """Scores `miou`, `fwiou`, `mean_accuracy` on meta-val, in [0, 1], and `loss`, the mean one of the last epoch."""
     cost: Mapping[str, float] = field(default_factory=dict)
-    """Of one later frame after the encoder (cell or static decoder, and classifier; batch 1, memory full):
+    """Costs of one later frame after the encoder (cell or static decoder, and classifier; batch 1, memory full):
     `parameters`, `macs`, and `state_bytes`, what is remembered between frames."""
     latency: float | None = None
     """Median seconds of one later frame after the encoder, batch 1, as the worker measured it beside all else."""
     seed: int = 0
     epochs: int = 0
-    """Epochs trained."""
+    """Number of epochs trained."""
     batch_parts: int = 1
     """Parts that each batch was trained in: 2 if whole ones did not fit the GPU; batch norm then sees the halves."""
     seconds: float = 0.0
@@ -51,7 +51,7 @@ class Trial:
     repeat_of: int | None = None
     """Number of the earlier trial whose cell computes the same graph and whose result this is; None if trained."""
     error: str | None = None
-    """Why a failed trial failed: `kind: message`, one line; None otherwise."""
+    """Reason of a failed trial, as one line `kind: message`; None otherwise."""
 
     def __post_init__(self) -> None:
         if (self.number is None) == (self.fixed_point is None):
@@ -72,16 +72,16 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """What tables and plots call it: the fixed point's name, or the number with a hash sign."""
+        """Name in tables and plots: the fixed point's, or the number with a hash sign."""
         return self.fixed_point or f"#{self.number}"
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """What no two trials of a run share: a number, or a fixed point's name with its seed."""
+        """Key that no two trials of a run share: a number, or a fixed point's name with its seed."""
         return self.name, self.seed if self.fixed_point else None
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able dictionary; `from_json` reads it back."""
+        """Return a JSON-able dictionary, which `from_json` reads back."""
         record = asdict(self) | {"genotype": self.genotype.to_json() if self.genotype else None}
         return {"schema": SCHEMA} | record
 
@@ -104,7 +104,7 @@ class Trial:
 
 
 def _is(value: Any, kind: Any) -> bool:  # noqa: ANN401 - whatever JSON holds, and a type as fields are annotated with
-    """Whether a value that came from JSON is what a field takes; numbers are finite, and no truth value is one."""
+    """Tell whether a value that came from JSON is what a field takes; numbers are finite, and no truth value is one."""
     origin, inside = get_origin(kind), get_args(kind)
     if origin is UnionType:
         return any(_is(value, each) for each in inside)

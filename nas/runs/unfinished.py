@@ -1,4 +1,4 @@
-"""The directory of a search that names none: that of its unfinished run, or a new one."""
+"""The directory of a search that names none: its unfinished run's, or a new one."""
 
 import datetime
 from pathlib import Path

@@ -59,7 +59,7 @@ def run_command(
 
 
 def _typed(module: str) -> str:
-    """How the command was called: as `dyncell search` or as `python -m nas.search`."""
+    """Tell how the command was called: as `dyncell search` or as `python -m nas.search`."""
     names = {f"nas.{file}": name for name, file in commands().items()}
     by_name = "dyncell" in (Path(word).stem for word in sys.orig_argv[1:3])
     return f"dyncell {names[module]}" if by_name else f"python -m {module}"
@@ -82,7 +82,7 @@ def log_to(path: Path) -> None:
 
 
 def _base_config(config: type[Config], words: Sequence[str]) -> Config:
-    """What flags override: an existing run's own settings, else the data set's preset; then `--preset`."""
+    """Return what flags override: an existing run's own settings, else the data set's preset; then `--preset`."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--dataset")
     early.add_argument("--preset")

@@ -10,17 +10,17 @@ SHORT: Final = {"list_runs": "runs", "manage_cache": "cache"}
 
 
 def commands() -> dict[str, str]:
-    """Name of each command -> its module in `nas`."""
+    """List the commands: name -> its module in `nas`."""
     modules = sorted(path.stem for path in NAS.glob("*.py") if not path.stem.startswith("__"))
     return {SHORT.get(module, module): module for module in modules}
 
 
 def overview() -> str:
-    """One line a command."""
+    """List the commands, a line each."""
     return "\n".join(f"  {name:10}{_sentence(module)}" for name, module in commands().items())
 
 
 def _sentence(module: str) -> str:
-    """What follows the colon in "`python -m nas.search`: from frames on disk to a ranked list of cells."."""
+    """Return what follows the colon in "`python -m nas.search`: from frames on disk to a ranked list of cells."."""
     text = ast.get_docstring(ast.parse((NAS / f"{module}.py").read_text(encoding="utf-8"))) or ""
     return text.splitlines()[0].partition(": ")[2].rstrip(".")

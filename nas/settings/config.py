@@ -24,10 +24,10 @@ def require(condition: bool, rule: str, value: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What is looked at."""
+    """Settings of the data: which frames, at which resolution, in which windows."""
 
     dataset: Literal["camvid", "cityscapes", "shapes", "folder"] = "camvid"
-    """Which data set."""
+    """Name of the data set."""
     scale: float = 1.0
     """Working resolution as a share of the frames' own height and width, in (0, 1]."""
     window: int = 0
@@ -44,7 +44,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StaticConfig:
-    """How the static network is trained."""
+    """Settings of the static network's training."""
 
     checkpoint: Annotated[Path | None, arg(name="checkpoint", prefix_name=False)] = None
     """A trained static network to use instead of training one."""
@@ -88,7 +88,7 @@ class StaticConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SpaceConfig:
-    """What may be sampled."""
+    """Settings of the search space: which cells may be sampled."""
 
     space: str = "video"
     """Name of a space that ships with dyncell, or the path of a YAML file."""
@@ -101,18 +101,18 @@ class SpaceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateConfig:
-    """How a candidate is trained on cached features and scored."""
+    """Settings of a candidate's training on cached features, and of its score."""
 
     epochs: int = 20
     """Passes over the meta-train windows; even, so that half-way is an epoch."""
     batch: int = 48
     """Windows a step."""
     learning_rate: float = 8e-3
-    """Adam, constant."""
+    """Learning rate of Adam, constant."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
     objective: Literal["geometric_mean"] = "geometric_mean"
-    """What the reward is: the geometric mean of mIoU, fwIoU and mean class accuracy."""
+    """Objective that makes the reward: the geometric mean of mIoU, fwIoU and mean class accuracy."""
     early_stop: bool = True
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
     max_memory: Annotated[float, arg(name="max-candidate-memory", prefix_name=False)] = 0.0
@@ -150,7 +150,7 @@ class PPOConfig:
     clip: float = 0.1
     """Half-width of the trusted ratio interval [1 - clip, 1 + clip]."""
     learning_rate: float = 1e-4
-    """Adam, constant."""
+    """Learning rate of Adam, constant."""
     baseline_decay: float = 0.95
     """Decay of the moving average of rewards that is the baseline."""
     buffer: int = 100
@@ -187,12 +187,12 @@ class EvolutionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ComputeConfig:
-    """On what and how it is computed. These change the last digits, so a run keeps them."""
+    """Settings of device and precision. These change the last digits, so a run keeps them."""
 
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+    """Precision of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
     threads: int = 0
     """CPU threads of a worker; 0 shares the cores that this process may use among the workers, when the run is created,
     and asks for no more than $OMP_NUM_THREADS."""
@@ -203,7 +203,7 @@ class ComputeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineConfig:
-    """Where things are and how work is spread. Nothing here changes a number; a resumed run may differ in it."""
+    """Settings of places and workers. Nothing here changes a number; a resumed run may differ in it."""
 
     data_root: Path | None = None
     """Folder of the data set; by default $DYNCELL_DATA."""
@@ -258,7 +258,7 @@ class SearchConfig(PretrainConfig):
     ppo: PPOConfig = field(default_factory=PPOConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
     strategy: StrategyName | str = "ppo"
-    """What proposes the cells; one of your own is package.module:name, importable from here."""
+    """Strategy that proposes the cells; one of your own is package.module:name, importable from here."""
     warm_start: bool = False
     """Start the strategy from the fixed points' cells: `ppo` imitates them first, `evolution` has them as ancestors."""
     fixed_points: tuple[str, ...] = ("per_frame", "tmanet", "lmanet", "tdnet")

@@ -32,14 +32,14 @@ def preset_names() -> list[str]:
 
 
 def preset_path(name: str) -> Path:
-    """The file of one preset. Raises RunError for an unknown name."""
+    """Find the file of one preset. Raises RunError for an unknown name."""
     if name not in preset_names():
         raise RunError(f"unknown preset {name!r}; there are {', '.join(preset_names())}")
     return PRESETS / f"{name}.yaml"
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML file whose top is a mapping. Raises RunError if it is anything else, or not what was written."""
+    """Read a YAML file whose top is a mapping. Raises RunError if it is anything else, or not what was written."""
     try:
         text = path.read_text(encoding="utf-8")
         content = parse_yaml(text)
@@ -61,12 +61,12 @@ def write_mapping(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def sealed(text: str) -> str:
-    """A text under the line with its checksum."""
+    """Put a text under the line with its checksum."""
     return f"{SEAL}{xxh3_64_hexdigest(text.encode())}\n{text}"
 
 
 def overlaid(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One mapping of sections in which later layers win, setting by setting."""
+    """Merge mappings of sections; later layers win, setting by setting."""
     result: dict[str, Any] = {}
     for layer in layers:
         for key, value in layer.items():
@@ -99,13 +99,13 @@ def _finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds
 
 
 def to_mapping(config: PretrainConfig) -> dict[str, Any]:
-    """The configuration as plain YAML types; `from_mapping` reads it back."""
+    """Write a configuration as plain YAML types; `from_mapping` reads it back."""
     mapping: dict[str, Any] = plain(dataclasses.asdict(config))
     return mapping
 
 
 def identity(config: SearchConfig) -> dict[str, Any]:
-    """The settings in which a run and whoever continues it must agree: all that could change a number.
+    """Select the settings in which a run and whoever continues it must agree: all that could change a number.
 
     Machines, budgets and paths may differ. What is at the paths may not, nor may the encoder, but that shows in the
     fingerprint of the features.
@@ -117,7 +117,7 @@ def identity(config: SearchConfig) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of settings
-    """Settings as YAML gives them back: paths as strings, tuples as lists."""
+    """Turn settings into what YAML gives back: paths as strings, tuples as lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

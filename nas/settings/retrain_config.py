@@ -11,12 +11,12 @@ from nas.settings.config import require
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
-    """How a cell, a fixed point or the per-frame network is trained for use: alone at first, then end to end."""
+    """Recipe by which a cell, a fixed point or the per-frame network is trained for use: alone, then end to end."""
 
     head_epochs: int = 10
     """Passes over the training windows in which the static network stays as it is."""
     epochs: int = 100
-    """Passes after that, in which all weights learn."""
+    """Passes after the head's, in which all weights learn."""
     batch: int = 16
     """Windows a step."""
     window: int = 0
@@ -28,15 +28,15 @@ class RecipeConfig:
     """Learn from the label of every so many frames of a recording, as if the others had none; to see what fewer labels
     cost, and what a temporal loss gives back."""
     head_optimizer: Literal["adam", "sgd"] = "adam"
-    """Of the cell and its classifier. SGD has momentum 0.9."""
+    """Optimiser of the cell and its classifier. SGD has momentum 0.9."""
     head_rates: tuple[float, float] = (8e-3, 4e-3)
-    """Their learning rates, alone and end to end."""
+    """Learning rates of the cell and its classifier, alone and end to end."""
     static_rate: float = 5e-4
     """Learning rate of the static network end to end, by SGD with momentum 0.9; 0 leaves it as it is."""
     weight_decay: float = 0.0
     """Weight decay of all weights."""
     schedule: Literal["constant", "poly"] = "constant"
-    """What the rates do end to end; `poly` takes them to 0 with power 0.9."""
+    """Schedule of the rates end to end; `poly` takes them to 0 with power 0.9."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it, as in the search."""
     class_weights: bool = False
@@ -67,14 +67,14 @@ class RecipeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EtcConfig:
-    """What makes a network label a video steadily (ETC, Liu et al., ECCV 2020); nothing of it by default."""
+    """Losses that make a network label a video steadily (ETC, Liu et al., ECCV 2020); none of them by default."""
 
     temporal_loss: float = 0.0
     """Weight of the temporal loss, 0.1 in the paper. It counts on consecutive frames at most 6 frames of the video
     apart; CamVid's training frames are a second apart, and without such frames there is an error."""
     occlusion: Literal["brightness", "flow"] = "brightness"
-    """By what the temporal loss tells that a surface is hidden in the other frame: that it looks different there, as in
-    the paper, or that flow there and flow back disagree, which fog, flicker and changing light do not disturb."""
+    """Sign by which the temporal loss tells that a surface is hidden in the other frame: it looks different, as in the
+    paper, or flow there and flow back disagree, which fog, flicker and changing light do not disturb."""
     distill_from: Path | None = None
     """Checkpoint of a better network that teaches this one; the three weights below are of what it teaches."""
     single_frame: float = 0.1

@@ -29,7 +29,7 @@ class Entry:
 
     @property
     def starts_from_cells(self) -> bool:
-        """Whether the strategy can start from cells, and not from nothing."""
+        """Tell whether the strategy can start from cells, and not from nothing."""
         return "warm_start" in self.settings
 
 

@@ -31,9 +31,9 @@ class Controller(nn.Module):
     """
 
     first: Tensor
-    """Column, int64 (D,), of each decision's token 0 in the table of choices."""
+    """First column, int64 (D,), of each decision: its token 0 in the table of choices."""
     barred: Tensor
-    """Whether, bool (D, V), a column is no choice of a decision."""
+    """Mask, bool (D, V), of the columns that are no choice of a decision."""
 
     def __init__(self, decisions: Sequence[Decision], config: ControllerConfig, seed: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Controller(nn.Module):
             nn.init.uniform_(parameter, -config.init_range, config.init_range, generator)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities of the choices of every decision, given the tokens before it.
+        """Return log-probabilities of the choices of every decision, given the tokens before it.
 
         Args:
             tokens: int64 (B, D), each counted from 0 within its decision.
@@ -74,7 +74,7 @@ class Controller(nn.Module):
         return self._log_probs(outputs, self.barred)
 
     def evaluate(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability and entropy in nats, both float64 (B,), of token strings (B, D).
+        """Return log-probability and entropy in nats, both float64 (B,), of token strings (B, D).
 
         The entropy is summed over the decisions as they were met along `tokens`; its mean over sampled strings is the
         policy's.
@@ -85,7 +85,7 @@ class Controller(nn.Module):
         return log_prob, -(choices.exp() * finite).sum(dim=(-2, -1))
 
     def log_prob(self, tokens: Tensor) -> Tensor:
-        """Log-probability, float64 (B,), of token strings (B, D)."""
+        """Return the log-probability, float64 (B,), of token strings (B, D)."""
         return self.evaluate(tokens)[0]
 
     @torch.no_grad()
@@ -106,7 +106,7 @@ class Controller(nn.Module):
         return self.start.expand(count, 1, -1)
 
     def _own_outputs(self) -> Tensor:
-        """Outputs (1, D, H) of the LSTM fed with its own output."""
+        """Return the outputs (1, D, H) of the LSTM fed with its own output."""
         outputs, state = [self._start(1)], None
         for _ in self.first:
             output, state = self.lstm(outputs[-1], state)

@@ -1,4 +1,4 @@
-"""Strategy: what the search loop knows of one is that it can be asked for a genotype and told how it did.
+"""Strategy: something that can be asked for a genotype and told how it did, which is all that the search loop knows.
 
 A strategy is a pure function of its seed and of what it was told, in order. Replaying a log of trials through a fresh
 strategy of the same seed therefore rebuilds it, which is how a run resumes. What else it can do is optional.

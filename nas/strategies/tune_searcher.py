@@ -43,7 +43,7 @@ class StrategySearcher(Searcher):
         self._start({})
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """The next cell; None, upon which Tune asks again later, while the trial to be told first is running."""
+        """Propose a cell; None, upon which Tune asks again later, while the trial to be told first is running."""
         oldest = len(self._suggested) - self._config.lookahead
         if oldest >= 0:
             told_next, genotype = self._suggested[oldest]

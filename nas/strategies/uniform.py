@@ -21,4 +21,4 @@ class Uniform:
         return self.space.uniform(rng)
 
     def tell(self, trial: Trial) -> None:
-        """Nothing to learn."""
+        """Learn nothing."""

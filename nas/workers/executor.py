@@ -25,13 +25,14 @@ ERROR_LENGTH = 500  # characters of an exception's message that are kept
 
 @dataclass(frozen=True)
 class Result(Generic[J, V]):
-    """What became of a job."""
+    """Outcome of a job."""
 
     job: J
     value: V | None
-    """What the work returned; None if it failed."""
+    """Value that the work returned; None if it failed."""
     error: str | None
-    """`kind: message`, one line: an exception's class, `timeout` or `crash`. None exactly if the work returned."""
+    """Reason of a failure, one line `kind: message`, where kind is an exception's class, `timeout` or `crash`; None
+    exactly if the work returned."""
     worker: str
     """`host:pid` of the process that did it; empty if none ever got ready."""
     seconds: float
@@ -60,7 +61,7 @@ def describe(error: BaseException) -> str:
 
 
 class Worker(Generic[J, V]):
-    """What every executor runs: it makes the work once, and turns the work's exceptions into results.
+    """The part that every executor runs: it makes the work once, and turns the work's exceptions into results.
 
     Args:
         make_work: builds the work; called again for the next job if it raised.

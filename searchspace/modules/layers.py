@@ -1,4 +1,4 @@
-"""What operations, aggregations and the cell share: batch norm, normalised convolution, resizing.
+"""Layers that operations, aggregations and the cell share: batch norm, normalised convolution, resizing.
 
 Shapes are (N, C, h, w) throughout; every block takes any size, down to one pixel, and any batch, down to one.
 """

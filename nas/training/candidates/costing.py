@@ -17,7 +17,7 @@ REPEATS: Final = 5  # of a step, whose median is its latency
 
 @dataclass(frozen=True)
 class Costs:
-    """What one later frame costs, batch 1, with a full memory."""
+    """Costs of one later frame, batch 1, with a full memory."""
 
     counts: Mapping[str, int]
     """`parameters`, `macs` and `state_bytes`, as `complexity` counts them."""

@@ -31,7 +31,7 @@ class TooLargeError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatorSpec:
-    """What a worker builds its evaluator from; small and picklable."""
+    """Specification that a worker builds its evaluator from; small and picklable."""
 
     cache_path: Path
     fingerprint: str

@@ -53,7 +53,7 @@ class Pretraining:
             config: the recipe.
             train: frames to learn from.
             val: frames that decide which epoch's network is kept.
-            classes: of the labels.
+            classes: number of classes of the labels.
             compute: where and how precisely.
             seed: root of the random streams of initial weights, order and augmentation.
             encoder: ImageNet weights; None for random ones.
@@ -114,7 +114,7 @@ class Pretraining:
             yield augment(images, labels, self._config.scale_range, generator)
 
     def _loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy at full working resolution, and of the auxiliary heads at their own, where it is cheap."""
+        """Add up cross-entropies: at full working resolution, and of auxiliary heads at their own, which is cheap."""
         images, labels = batch
         with self._compute.autocast():
             main, *auxiliary = self._network.forward_with_auxiliary(images)
@@ -164,7 +164,7 @@ def confusion(network: StaticNetwork, frames: LabelledFrames, batch: int, comput
 
 
 def _optimizer(config: StaticConfig, network: StaticNetwork) -> Optimizer:
-    """Two rates, for the encoder and for the rest; weight decay for kernels only, not for norms and biases."""
+    """Make the optimiser: a rate for the encoder and one for the rest; norms and biases have no weight decay."""
     groups = []
     for in_encoder, rate in ((True, config.encoder_rate), (False, config.decoder_rate)):
         named = [p for name, p in network.named_parameters() if name.startswith("encoder.") == in_encoder]

@@ -28,11 +28,11 @@ class VideoData:
     """Positions in `train` of each window's frames, in time order."""
     val: Frames
     clips: tuple[range, ...]
-    """Positions in `val`."""
+    """Positions in `val` of each clip's frames."""
     flows: FlowCache | None = None
-    """Of `train`, from near frames to those before them."""
+    """Optical flow of `train`, from near frames to those before them."""
     checked: bool = False
-    """Flow leads `NOWHERE` from where it does not agree with the flow back, which stands in `flows`, too."""
+    """Lead flow `NOWHERE` where it does not agree with the flow back, which stands in `flows`, too."""
 
     @classmethod
     def of(
@@ -45,14 +45,14 @@ class VideoData:
         label_every: int = 1,
         checked: bool = False,
     ) -> "VideoData":
-        """The whole training list in windows of `length` frames, and the validation list in clips.
+        """Cut the whole training list into windows of `length` frames, and the validation list into clips.
 
         Args:
             dataset: with a training and a validation list.
             size: working height and width.
             length: frames in a window, where a clip has as many.
             flow_directory: for the optical flow of the training list; None does without.
-            label_every: of so many training frames, one counts as labelled; see `thinned`.
+            label_every: number of training frames of which one counts as labelled; see `thin_labels`.
             checked: let flow lead nowhere from what the other frame hides: where it and the flow back disagree.
 
         Raises:
@@ -78,12 +78,12 @@ class VideoData:
         return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked)
 
     def read(self, positions: Tensor, device: torch.device) -> Windows:
-        """Windows by the positions of their frames, (N, T)."""
+        """Read windows by the positions of their frames, (N, T)."""
         images, labels = self.train.windows(positions, device)
         return Windows(images, labels, None if self.flows is None else self._flows(self.flows, positions, device))
 
     def _flows(self, flows: FlowCache, positions: Tensor, device: torch.device) -> Tensor:
-        """Flows (T - 1, N, 2, H, W) to the frames before; `NOWHERE` where those are not near: they do not count."""
+        """Read flows (T - 1, N, 2, H, W) to the frames before; `NOWHERE`, so uncounted, where those are not near."""
         pairs = list(zip(positions.T[1:].flatten().tolist(), positions.T[:-1].flatten().tolist(), strict=True))
         near = [pair for pair in pairs if pair in flows.pairs]
         found = dict(zip(near, self._near_flows(flows, near, device), strict=True)) if near else {}
@@ -92,7 +92,7 @@ class VideoData:
         return torch.stack([found.get(pair, nowhere) for pair in pairs]).view(frames - 1, count, *nowhere.shape)
 
     def _near_flows(self, flows: FlowCache, pairs: Sequence[Pair], device: torch.device) -> Tensor:
-        """Flows (P, 2, H, W) of pairs of near frames."""
+        """Read flows (P, 2, H, W) of pairs of near frames."""
         there = flows.batch(pairs, device)
         if not self.checked:
             return there

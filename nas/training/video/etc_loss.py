@@ -14,16 +14,16 @@ from nas.training.video.windows import Windows, outputs
 
 
 class EtcLoss:
-    """The weighted sum of all terms, by a teacher where there is one."""
+    """Weighted sum of ETC's terms, those of distillation only where there is a teacher."""
 
     def __init__(self, config: EtcConfig, teacher: VideoNetwork | None, compute: Compute, seed: int) -> None:
         """Prepare the terms.
 
         Args:
-            config: the weights.
+            config: weights of the terms.
             teacher: a trained network; it is moved to the device and stays as it is.
             compute: where and how precisely.
-            seed: of the multi-frame term's weights, which learn along with the network.
+            seed: seed of the multi-frame term's weights, which learn along with the network.
         """
         single, pair, multi = (config.single_frame, config.pair_frame, config.multi_frame) if teacher else (0, 0, 0)
         weights = TermWeights(temporal=config.temporal_loss, single_frame=single, pair_frame=pair, multi_frame=multi)
@@ -34,7 +34,7 @@ class EtcLoss:
             teacher.to(compute.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def __call__(self, student: Outputs, windows: Windows) -> Tensor:
-        """A scalar in float32."""
+        """Return a scalar in float32."""
         known = None
         if self._teacher is not None:
             with torch.no_grad(), self._compute.autocast():

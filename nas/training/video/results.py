@@ -1,4 +1,4 @@
-"""What trainings left: which networks there are in a run, which are seeds of one network, how each of them scores."""
+"""Results of trainings: which networks there are in a run, which are seeds of one network, how each of them scores."""
 
 import csv
 import itertools

@@ -1,4 +1,4 @@
-"""Windows of frames in training: what a batch of them holds, and a video network's way over it."""
+"""Windows of frames in training: their images, labels and flows, and how a video network runs over them."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class Windows:
     """N windows of T frames, in time order."""
 
     images: Tensor
-    """Normalised, (T, N, 3, H, W)."""
+    """Normalised images, (T, N, 3, H, W)."""
     labels: Tensor
-    """uint8 (T, N, H, W), `VOID` where there is none."""
+    """Class of each pixel, uint8 (T, N, H, W), `VOID` where there is none."""
     flows: Tensor | None = None
-    """(T - 1, N, 2, H, W), from each frame after the first to the one before it; None where nobody asked for them."""
+    """Flows (T - 1, N, 2, H, W) from each frame after the first to the one before it; None where none are needed."""
 
     def seen_in(self, views: Views) -> "Windows":
         """Put all frames of each window in its view."""
