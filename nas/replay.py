@@ -27,11 +27,12 @@ class Arguments:
     strategies: Annotated[tuple[str, ...], arg(name="strategy")] = ("random", "ppo", "evolution")
     """Strategies to compare; the first one is what the others are tested against."""
     landscape: str = "made-up"
-    """`made-up` (effects of tokens and pairs), or `rugged` (half of the variance from triples of tokens)."""
+    """`made-up` (effects of tokens and pairs), `rugged` (half of the variance from triples of tokens), or a table of
+    trained cells, NAME.csv.gz (see nas.gather), whose cells a predictor knows."""
     trials: int = 200
     """Trials of a search."""
     seeds: int = 10
-    """Searches of each strategy; each has a made-up landscape of its own."""
+    """Searches of each strategy; each has a made-up landscape of its own, or noise of its own."""
     lookahead: int = 8
     """Trials that may be asked for before the oldest of them is told."""
     processes: int = 1
@@ -76,7 +77,7 @@ def main(arguments: Arguments) -> None:
     from searchspace.space import Space
 
     space = Space.load(arguments.space.space, arguments.space.blocks)
-    make_landscape(arguments.landscape, space, 0)
+    print(make_landscape(arguments.landscape, space, 0).describe())
     for name in arguments.strategies:  # so that what is wrong is said before anything is replayed
         make_strategy(replace(arguments.search, strategy=name), space)
     jobs = [(arguments, name, seed) for name in arguments.strategies for seed in range(arguments.seeds)]

@@ -17,12 +17,12 @@ from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
 from nas.settings.command_line import log_to, run_command
-from nas.settings.config import ComputeConfig, SearchConfig, require
+from nas.settings.config import CandidateConfig, ComputeConfig, SearchConfig, require
 from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
 from nas.settings.seeding import stream
 from nas.strategies.strategy import Exportable, Resumable, Strategy
-from nas.training.candidates.early_stopping import EarlyStopping
+from nas.training.candidates.early_stopping import EarlyStopping, Halfway
 from nas.training.candidates.job import Job
 from nas.workers.executor import Executor, InlineExecutor, Result
 from searchspace.genotype import Genotype
@@ -187,10 +187,10 @@ def search(
             genotypes.append(genotype)
             original = originals.setdefault(genotype.key, number)
             if original == number and number not in known:
-                seed = stream(config.seed, "candidate", genotype.key)
+                again = (config.repetition,) if config.repetition else ()
+                seed = stream(config.seed, "candidate", genotype.key, *again)
                 halfway = stopping.halfway(stream(config.seed, "halfway", number))
-                stops = config.candidate.early_stop
-                job = Job(number=number, genotype=genotype, seed=seed, halfway=halfway if stops else None)
+                job = Job(number=number, genotype=genotype, seed=seed, halfway=_judged_by(halfway, config.candidate))
                 waiting.append(job)
         asked = genotypes[told]
         original = originals[asked.key]
@@ -203,6 +203,13 @@ def search(
         strategy.tell(known[told])
         stopping.observe(known[told].halfway_reward)
         after_tell(known[told])
+
+
+def _judged_by(halfway: Halfway, config: CandidateConfig) -> Halfway | None:
+    """Choose what a candidate is judged by half-way: `halfway`, what lets all go on, or nothing."""
+    if config.early_stop:
+        return halfway
+    return Halfway(mean=0.0, slack=0.0, draw=0.0) if config.measure_halfway else None
 
 
 def completed(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial]:

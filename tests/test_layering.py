@@ -28,7 +28,8 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT / home).rglob("*.py"))
 # commands that answer --help before torch is loaded
 TORCH_FREE = tuple(
-    f"nas.{name}" for name in ("search", "pretrain", "plot", "compare", "segment", "export", "retrain", "replay")
+    f"nas.{name}"
+    for name in ("search", "pretrain", "plot", "compare", "segment", "export", "retrain", "replay", "gather")
 )
 
 

@@ -17,3 +17,6 @@ class Landscape(Protocol):
 
     def value(self, cell: Genotype) -> float:
         """Return the true value of a cell."""
+
+    def describe(self) -> str:
+        """Return a line about the landscape, for a person."""

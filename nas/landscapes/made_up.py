@@ -24,7 +24,7 @@ class Shares:
     """Shares of the variance that effects of one, two and three tokens have."""
 
     single: float
-    """Share of tokens alone."""
+    """Share of single tokens."""
     pair: float
     """Share of two tokens of a block together."""
     triple: float
@@ -49,7 +49,7 @@ class MadeUp:
     mean, spread, noise = MEAN, SPREAD, NOISE
 
     def __init__(self, space: Space, shares: Shares, seed: int) -> None:
-        self.space = space
+        self.space, self.shares = space, shares
         rng = np.random.default_rng(stream(seed, "landscape"))
         sizes = [decision.choices for decision in space.decisions]
         groups = (
@@ -71,6 +71,11 @@ class MadeUp:
         """Return the true value of a cell of the space."""
         [raw] = self._sum(np.array(self.space.tokens(cell))[:, None])
         return MEAN + SPREAD * (float(raw) - self._shift) / self._scale
+
+    def describe(self) -> str:
+        """Return a line about the shares of the variance, and the noise."""
+        kinds = ", ".join(f"{share:.0%} from {kind}s" for kind, share in vars(self.shares).items() if share)
+        return f"made up: variance {kinds} of tokens; spread {SPREAD}, noise {NOISE}"
 
     def _sum(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Add the effects up for cells (D, N), to (N,)."""

@@ -115,6 +115,8 @@ class CandidateConfig:
     """Objective that makes the reward: the geometric mean of mIoU, fwIoU and mean class accuracy."""
     early_stop: bool = True
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
+    measure_halfway: bool = False
+    """Score candidates half-way, too, where nothing is stopped."""
     max_memory: Annotated[float, arg(name="max-candidate-memory", prefix_name=False)] = 0.0
     """GiB that training a candidate may take; one that would need more fails before it is built. 0 is a worker's share
     of half the memory of the machine or of the GPU."""
@@ -125,8 +127,8 @@ class CandidateConfig:
         require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
         require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
         require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
-        even = self.epochs % 2 == 0
-        require(even or not self.early_stop, "candidate.epochs must be even to stop half-way", self.epochs)
+        whole = self.epochs % 2 == 0 or not (self.early_stop or self.measure_halfway)
+        require(whole, "candidate.epochs must be even to stop half-way", self.epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +269,8 @@ class SearchConfig(PretrainConfig):
     """Trainings of each fixed point, with different seeds; tables show mean and spread."""
     trials: int = 1000
     """Cells to propose. A finished run continues when this is raised."""
+    repetition: int = 0
+    """Train the cells that a strategy and seed ask for with other weights than in repetition 0, to see the noise."""
     lookahead: int = 8
     """Trials that may be asked for before the oldest of them is told; at least the number of workers, better twice."""
 
@@ -278,4 +282,5 @@ class SearchConfig(PretrainConfig):
         own = bool(module and colon and name.isidentifier())
         rule = f"strategy must be one of {names}, or package.module:name of your own"
         require(own or self.strategy in get_args(StrategyName), rule, self.strategy)
+        require(self.repetition >= 0, "repetition must not be negative", self.repetition)
         require(self.lookahead >= 1, "lookahead must be at least 1", self.lookahead)

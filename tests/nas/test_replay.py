@@ -18,7 +18,7 @@ def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
     small = ["--space", "paper", "--blocks", 1, "--trials", 50, "--seeds", 3]
     done = run("--strategy", "random", "evolution", *small, "--output", tmp_path / "found.csv")
     assert done.returncode == 0, done.stderr
-    header, _, *lines = done.stdout.strip().splitlines()
+    _, header, _, *lines = done.stdout.strip().splitlines()
     assert "best of 40" in header
     assert "best of 50" in header
     assert [line.split("|")[1].strip() for line in lines] == ["random", "evolution"]

@@ -10,7 +10,7 @@ import pytest
 
 from nas.runs.trial import Trial
 from nas.search import evaluate_fixed_points, search
-from nas.settings.config import SearchConfig
+from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.errors import RunError
 from nas.training.candidates.early_stopping import EarlyStopping
 from nas.workers.executor import Result
@@ -171,3 +171,25 @@ def test_every_fixed_point_is_evaluated_once_and_before_the_search(seed):
     evaluate_fixed_points(executor, store, named, SearchConfig(fixed_point_seeds=3))
     assert sorted(trial.fixed_point for trial in store.trials) == 3 * ["a"] + 3 * ["b"] + 3 * ["c"]
     assert len({(trial.fixed_point, trial.seed) for trial in store.trials}) == 9
+
+
+def jobs_of(**settings):
+    """The jobs of a search of ten trials, by number."""
+    jobs = {}
+    executor = ShuffledExecutor(1, 0, lambda job: jobs.update({job.number: job}))
+    search(ChainStrategy(), executor, MemoryStore(), SearchConfig(trials=10, **settings), EarlyStopping())
+    return jobs
+
+
+def test_another_repetition_trains_the_same_first_cells_with_other_seeds():
+    first, again, third = (jobs_of(lookahead=10, repetition=repetition) for repetition in (0, 1, 2))
+    for number, job in first.items():
+        seeds = {job.seed, again[number].seed, third[number].seed}
+        assert (len(seeds), job.genotype) == (3, again[number].genotype)
+
+
+def test_half_way_is_measured_where_nothing_is_stopped_if_told_so():
+    plain = jobs_of(candidate=CandidateConfig(early_stop=False))
+    measured = jobs_of(candidate=CandidateConfig(early_stop=False, measure_halfway=True))
+    assert all(job.halfway is None for job in plain.values())
+    assert all(job.halfway.keeps_going(0.0) for job in measured.values())

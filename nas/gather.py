@@ -1,0 +1,63 @@
+"""`python -m nas.gather`: the trained cells of searches as one table, to replay searches on."""
+
+import platform
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from tyro.conf import Positional
+
+from nas.landscapes.table import Table, trained_cells, write_table
+from nas.runs.comparable import read_run, require_one_problem
+from nas.settings.command_line import run_command
+from nas.settings.config_files import identity
+from nas.settings.errors import RunError
+from nas.strategies.catalog import settings_of
+from searchspace.space import Space
+
+PACKAGES: Final = ("dyncell", "torch", "numpy")  # whose versions stand beside the table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Gather the cells that searches have trained to the end, of any strategies and seeds but one problem, in a table.
+
+    Search without early stopping, with --candidate.measure-halfway for the scores half-way. `nas.search --repetition 1`
+    trains the cells of a search once more, with other weights: the noise is known from them.
+    """
+
+    runs: Positional[tuple[Path, ...]]
+    """Directories of searches, finished or not."""
+    output: Path
+    """The table, NAME.csv.gz; NAME.yaml beside it says how it was made."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            raise RunError("name the directories of the runs to gather")
+
+
+def main(arguments: Arguments) -> None:
+    """Write the table and say how many cells it has. Raises RunError if a run is none or of another problem."""
+    runs = [read_run(directory) for directory in arguments.runs]
+    require_one_problem(runs, lambda name: (*settings_of(name), "repetition"))
+    if len({run.features for run in runs}) > 1:
+        raise RunError("the runs have different static networks or data; a table is of one problem")
+    space = Space.load(runs[0].config.space.space, runs[0].config.space.blocks)
+    rows = tuple(row for run in runs for row in trained_cells(run, space))
+    settings = {name: value for name, value in identity(runs[0].config).items() if name not in ("strategy", "seed")}
+    facts = {
+        "rows": dict(Counter(row.strategy for row in rows)),
+        "features": runs[0].features,
+        "settings": settings,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+    }
+    write_table(arguments.output, Table(space, rows, facts))
+    trainings = Counter(row.key for row in rows)
+    repeated = sum(count > 1 for count in trainings.values())
+    print(f"{arguments.output}: {len(rows)} trainings of {len(trainings)} cells, {repeated} of them repeated")
+
+
+if __name__ == "__main__":
+    run_command("nas.gather", Arguments, None, main)

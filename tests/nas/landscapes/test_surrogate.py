@@ -1,0 +1,74 @@
+"""Surrogates of tables whose cells' true values are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from nas.landscapes.catalog import make_landscape
+from nas.landscapes.search import reward_of
+from nas.landscapes.surrogate import Surrogate, noise_of
+from nas.landscapes.table import Row, Table, write_table
+from nas.settings.errors import RunError
+from searchspace.space import Space
+
+SPACE = Space.load("paper", blocks=1)
+TRUTH = make_landscape("made-up", SPACE, seed=0)
+
+
+def made_table(cells, repetitions=3, repeated=40):
+    """A table of uniform cells, the first ones trained several times."""
+    rng, rows = np.random.default_rng(0), []
+    common = {"strategy": "random", "search": 0, "halfway_reward": None, "seconds": 1.0, "epochs": 4}
+    for number in range(cells):
+        cell = SPACE.uniform(rng)
+        for seed in range(repetitions if number < repeated else 1):
+            reward = reward_of(TRUTH, cell, seed)
+            rows.append(
+                Row(key=cell.key, tokens=SPACE.tokens(cell), seed=seed, reward=reward, metrics={}, cost={}, **common)
+            )
+    return Table(SPACE, tuple(rows), {})
+
+
+@pytest.fixture(scope="module")
+def surrogate():
+    return Surrogate(made_table(300))
+
+
+def test_noise_is_the_pooled_deviation_of_repeated_trainings():
+    assert noise_of([[1.0, 3.0], [5.0], [2.0, 2.0, 5.0]]) == pytest.approx(((2 + 6) / (1 + 2)) ** 0.5)
+    with pytest.raises(RunError, match="no cell of the table was trained twice"):
+        noise_of([[1.0], [2.0]])
+
+
+def test_it_knows_noise_mean_spread_and_unseen_cells(surrogate):
+    rng = np.random.default_rng(9)
+    cells = [SPACE.uniform(rng) for _ in range(400)]
+    truth, predicted = ([each.value(cell) for cell in cells] for each in (TRUTH, surrogate))
+    assert surrogate.noise == pytest.approx(TRUTH.noise, rel=0.25)
+    assert surrogate.mean == pytest.approx(TRUTH.mean, abs=0.01)
+    assert surrogate.spread == pytest.approx(TRUTH.spread, rel=0.25)
+    tau = kendalltau(truth, predicted).statistic
+    assert tau > 0.6
+    assert surrogate.best.tau == pytest.approx(tau, abs=0.12)  # what cross-validation said, with noise in it
+    assert surrogate.best == max(surrogate.qualities, key=lambda each: each.tau)
+
+
+def test_rewards_without_a_cause_are_not_predicted():
+    rng = np.random.default_rng(0)
+    rows = [replace(row, reward=rng.uniform()) for row in made_table(200, repeated=10).rows]
+    assert all(abs(each.tau) < 0.2 for each in Surrogate(Table(SPACE, tuple(rows), {})).qualities)
+
+
+def test_a_table_of_few_cells_is_refused():
+    with pytest.raises(RunError, match="20 different cells or more, but this has 5"):
+        Surrogate(made_table(5))
+
+
+def test_a_table_is_a_landscape_of_its_own_space_only(tmp_path):
+    write_table(tmp_path / "cells.csv.gz", made_table(60))
+    path = str(tmp_path / "cells.csv.gz")
+    assert "noise" in make_landscape(path, SPACE, 0).describe()
+    with pytest.raises(RunError, match=r"is of another space \(paper, 1 blocks\)"):
+        make_landscape(path, Space.load("video"), 0)
