@@ -33,7 +33,7 @@ def made_table(cells, repetitions=3, repeated=40):
 
 @pytest.fixture(scope="module")
 def surrogate():
-    return Surrogate(made_table(300))
+    return Surrogate(made_table(500))
 
 
 def test_noise_is_the_pooled_deviation_of_repeated_trainings():
