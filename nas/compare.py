@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from nas.reporting.comparison.numbers import CURVES, MEASURES, Search, summarised
+from nas.reporting.comparison.numbers import CURVES, MEASURES, Search, summarise
 from nas.runs.comparable import Run, budget, read_run, require_one_problem, strategy_names
 from nas.settings.command_line import run_command
 from nas.settings.errors import RunError
@@ -44,27 +44,26 @@ def main(arguments: Arguments) -> None:
     from cache.atomic import write_text
     from nas.reporting.comparison.figure import comparison
     from nas.reporting.comparison.report import comparison_report
-    from nas.reporting.style import save
+    from nas.reporting.plot import Plot
     from nas.reporting.tabular import write_csv
 
     runs = [read_run(directory) for directory in arguments.runs]
     require_one_problem(runs, settings_of)
     names, trials = strategy_names(runs, settings_of), budget(runs, arguments.trials)
-    searches = [summarised_run(name, run, trials) for name, run in zip(names, runs, strict=True)]
+    searches = [summarise_run(name, run, trials) for name, run in zip(names, runs, strict=True)]
     rows = list(search_rows(runs, searches))
     text = comparison_report([budget_fact(runs, trials), static_fact(runs, names)], searches, rows)
     output = arguments.output or arguments.runs[0].parent / "comparison"
-    save(comparison(searches), output / "curves")
-    write_csv(output / "curves.csv", curve_rows(searches))
+    Plot("curves", comparison(searches), list(curve_rows(searches))).save(output)
     write_csv(output / "searches.csv", rows)
     write_text(output / "comparison.md", text)
     print(f"{text}\nReport, curves and numbers: {output}")
 
 
-def summarised_run(name: str, run: Run, trials: int) -> Search:
+def summarise_run(name: str, run: Run, trials: int) -> Search:
     """Sum up the first `trials` trials of a run. Raises RunError if none of them has a reward."""
     try:
-        return summarised(name, run.config.seed, run.trials[:trials])
+        return summarise(name, run.config.seed, run.trials[:trials])
     except ValueError as error:
         raise RunError(f"{run.directory} cannot be compared: {error}") from error
 
@@ -72,8 +71,8 @@ def summarised_run(name: str, run: Run, trials: int) -> Search:
 def budget_fact(runs: Sequence[Run], trials: int) -> str:
     """Say how many trials are compared, and of how many runs these are not all."""
     cut = sum(len(run.trials) > trials for run in runs)
-    said = f"{cut} of {len(runs)} runs have more and are cut" if cut else "no run is cut"
-    return f"budget: the first {trials} trials of each run; {said}"
+    rest = f"{cut} of {len(runs)} runs have more and are cut" if cut else "no run is cut"
+    return f"budget: the first {trials} trials of each run; {rest}"
 
 
 def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
@@ -91,7 +90,7 @@ def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
 
 
 def curve_rows(searches: Sequence[Search]) -> Iterable[Sequence[object]]:
-    """List a row for each trial of each search."""
+    """Yield a header, and a row a trial of each search."""
     yield "strategy", "seed", "trial", *CURVES
     for search in searches:
         for trial, values in enumerate(zip(*(getattr(search, curve) for curve in CURVES), strict=True)):
@@ -99,7 +98,7 @@ def curve_rows(searches: Sequence[Search]) -> Iterable[Sequence[object]]:
 
 
 def search_rows(runs: Sequence[Run], searches: Sequence[Search]) -> Iterable[Sequence[object]]:
-    """List a row for each search; `trials` are all that the run has, of which more than the budget are left out."""
+    """Yield a header, and a row a search; `trials` counts all of the run, those beyond the budget too."""
     yield "run", "strategy", "seed", "trials", "trained", *MEASURES, "late"
     for run, each in zip(runs, searches, strict=True):
         measures = [getattr(each, measure) for measure in MEASURES]

@@ -10,7 +10,7 @@ from tyro.conf import arg
 
 from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
-from nas.runs.store import read_config, read_trials
+from nas.runs.store import read_config
 from nas.settings.command_line import run_command
 from nas.settings.config import ComputeConfig, MachineConfig, SearchConfig
 from nas.settings.config_files import CONFIG_FILE, from_mapping
@@ -75,9 +75,10 @@ def main(arguments: Arguments) -> None:
     from nas.evaluation.network_cost import Timing, counted, measured
     from nas.evaluation.scores import evaluate
     from nas.networks.loading import load_network
+    from nas.reporting.evaluation.facts import evaluation_facts
     from nas.reporting.evaluation.page import FOLDER
-    from nas.reporting.evaluation.report import EvaluationReport, facts
-    from nas.reporting.search.page import drawn, write_html
+    from nas.reporting.evaluation.report import EvaluationReport
+    from nas.reporting.search.report import redraw
     from nas.settings.compute import start
     from nas.training.video.results import checkpoints
 
@@ -89,7 +90,7 @@ def main(arguments: Arguments) -> None:
     folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")
     data = evaluation_data(arguments, networks)
     timing = Timing(arguments.latency_size or data.size, arguments.latency_clip, arguments.latency_repeats)
-    report = EvaluationReport(folder, data, facts(data, networks, timing, compute), arguments.panels)
+    report = EvaluationReport(folder, data, evaluation_facts(data, networks, timing, compute), arguments.panels)
     for number, (name, paths) in enumerate(networks.items(), start=1):
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
         seeds = []
@@ -101,7 +102,7 @@ def main(arguments: Arguments) -> None:
     print(report.summary)
     print(folder / "report.md")
     if run:
-        print(write_html(run, read_trials(run), drawn(run)))
+        print(redraw(run)[-1])
 
 
 def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:

@@ -4,11 +4,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.runs.store import read_config, read_trials
+from nas.runs.ranking import sampled
+from nas.runs.store import read_trials
 from nas.settings.command_line import run_command
-from nas.settings.config import SearchConfig
-from nas.settings.config_files import from_mapping
-from searchspace.space import Space
+from nas.settings.errors import RunError
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +25,13 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Draw what `arguments.run` holds so far. Raises RunError if that is no run or holds nothing to draw."""
-    # These load matplotlib, for which --help need not wait.
-    from nas.reporting.search.page import write_html
-    from nas.reporting.search.plots import make_plots
+    from nas.reporting.search.report import redraw  # loads matplotlib, for which --help need not wait
 
-    settings = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run)).space
-    trials = read_trials(arguments.run)
-    plots = make_plots(arguments.run, trials, Space.load(settings.space, settings.blocks))
-    for path in [*plots, write_html(arguments.run, trials, [path for path in plots if path.suffix == ".svg"])]:
+    if not sampled(read_trials(arguments.run)):
+        raise RunError(
+            f"{arguments.run} holds no sampled trial yet, so there is nothing to draw; run nas.search on it first"
+        )
+    for path in redraw(arguments.run):
         log.info("%s", path)
 
 

@@ -58,6 +58,7 @@ def main(arguments: Arguments) -> None:
     """Do every stage, and leave a report in the run's directory."""
     # These load torch, for which --help and a bad flag need not wait.
     from baselines.fixed_points import FIXED_POINTS
+    from nas.reporting.search.live import PAUSE, LiveReport
     from nas.runs.tensorboard import Curves
     from nas.settings.compute import resolve
     from nas.strategies.catalog import make_strategy
@@ -74,17 +75,27 @@ def main(arguments: Arguments) -> None:
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
+
+        def report(refresh: int | None = None) -> str:
+            from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
+
+            return write_report(store.directory, store.trials, config, space, prepared, refresh)
+
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)
             kept = strategy
             if isinstance(strategy, Resumable):
                 kept = SavedStrategy(strategy, store.directory / "strategy.pt", store.trials, config.lookahead)
-            search(kept, executor, store, config, EarlyStopping(), after_tell=curves.add)
+            live = LiveReport(lambda: report(round(PAUSE)))
+
+            def show(trial: Trial) -> None:
+                curves.add(trial)
+                live.update()
+
+            search(kept, executor, store, config, EarlyStopping(), after_tell=show)
         if isinstance(strategy, Exportable):
             strategy.export(store.directory)
-        from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
-
-        print(write_report(store.directory, store.trials, config, space, prepared))
+        print(report())
 
 
 def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:

@@ -58,8 +58,9 @@ def measured(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[st
 
     Returns:
         Seconds: `first`, `later` and `per_frame`, each a median with its 10th and 90th percentile as `first_low`,
-        `first_high` and so on, and the `mean` over the clip. The `ratio`. On a GPU also `peak_bytes`, the most memory
-        that tensors took there, the weights among them; the CPU has no such count. Nothing if memory does not suffice.
+        `first_high` and so on, and the `mean` over the clip. The `ratio`, likewise with percentiles; that of the
+        per-frame network is 1. On a GPU also `peak_bytes`, the most memory that tensors took there, the weights among
+        them; the CPU has no such count. Nothing if memory does not suffice.
     """
     if not timing.repeats:
         return {}
@@ -92,7 +93,11 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
     means = (seconds[:, 0] + (timing.clip - 1) * seconds[:, 1]) / timing.clip
     percentiles = zip(("_low", "", "_high"), np.percentile(seconds, [10, 50, 90], axis=0), strict=True)
     times = {f"{kind}{end}": float(each) for end, row in percentiles for kind, each in zip(kinds, row, strict=True)}
-    return times | {"mean": float(np.median(means)), "ratio": float(np.median(means / seconds[:, 2]))}
+    low, ratio, high = np.percentile(means / seconds[:, 2], [10, 50, 90])
+    if network.head.genotype is None:
+        low = ratio = high = 1.0
+    ratios = {"ratio_low": float(low), "ratio": float(ratio), "ratio_high": float(high)}
+    return times | ratios | {"mean": float(np.median(means))}
 
 
 def _rounds(kinds: Sequence[Callable[[], object]], timing: Timing, compute: Compute) -> NDArray[np.float64]:

@@ -48,14 +48,23 @@ def _legend(size: tuple[int, int], names: Sequence[str], colours: Sequence[Colou
     """Draw a strip as wide as the frame, or one pixel wider: a square in its colour before each name, in columns."""
     height, width = size[0], size[1] + size[1] % 2
     text = min(max(10, height // 36), 40)
-    font = ImageFont.load_default(text)
+    fonts = [_font(name, text) for name in names]
     row, square = round(1.6 * text), text
-    column = round(max(font.getlength(name) for name in names)) + 3 * square
+    column = round(max(font.getlength(name) for font, name in zip(fonts, names, strict=True))) + 3 * square
     columns = max(1, min(len(names), width // column))
     strip = Image.new("RGB", (width, row * -(-len(names) // columns)), BACKGROUND)
     draw = ImageDraw.Draw(strip)
     for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
         left, middle = place % columns * column + square, (place // columns + 0.5) * row
         draw.rectangle((left, middle - square / 2, left + square, middle + square / 2), colour, outline="white")
-        draw.text((left + 1.5 * square, middle), name, "white", font, anchor="lm")
+        draw.text((left + 1.5 * square, middle), name, "white", fonts[place], anchor="lm")
     return np.array(strip)
+
+
+def _font(name: str, size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
+    """Choose a font for a name: Pillow's own for plain letters, else one that has them."""
+    if name.isascii():
+        return ImageFont.load_default(size)
+    from nas.labelled_video.fonts import font_file  # loads Matplotlib, for which few names need wait
+
+    return ImageFont.truetype(font_file(name), size)

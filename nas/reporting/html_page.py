@@ -1,6 +1,6 @@
 """A page in one file: no scripts, nothing fetched, pictures inside; for wide and narrow, light and dark screens.
 
-Everything that comes in as text is escaped here; what is called `html` is markup already.
+Everything that comes in as text is escaped here; what is called `html` or `svg` is markup already.
 """
 
 import base64
@@ -43,7 +43,7 @@ PAGE: Final = Template("""<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>$title</title>
+$refresh<title>$title</title>
 <style>$style</style>
 </head>
 <body>
@@ -54,56 +54,58 @@ $body
 """)
 
 
-def page(title: str, introduction: str, sections: Mapping[str, str]) -> str:
-    """The whole file.
+def page(title: str, introduction: str, sections: Mapping[str, str], refresh: int | None = None) -> str:
+    """Make the whole file.
 
     Args:
-        title: of the page.
+        title: one line.
         introduction: one paragraph.
-        sections: heading -> html; those of nothing are left out.
+        sections: heading -> html; empty ones are left out.
+        refresh: seconds after which a browser reads the file again; None for a page that will not change.
     """
     parts = [f"<h2>{escape(heading)}</h2>\n{html}" for heading, html in sections.items() if html]
     body = "\n".join([paragraph(introduction), *parts])
-    return PAGE.substitute(title=escape(title), style=STYLE, body=body)
+    again = f'<meta http-equiv="refresh" content="{refresh}">\n' if refresh else ""
+    return PAGE.substitute(title=escape(title), style=STYLE, body=body, refresh=again)
 
 
 def paragraph(text: str) -> str:
-    """Plain text."""
+    """Make a paragraph of plain text."""
     return f"<p>{escape(text)}</p>"
 
 
-def wide(html: str) -> str:
-    """What may be wider than the screen, and then scrolls on its own; nothing stays nothing."""
+def scrolling(html: str) -> str:
+    """Let what is wider than the screen scroll on its own; nothing stays nothing."""
     return f'<div class="wide" tabindex="0">{html}</div>' if html else ""
 
 
-def picture(path: Path, caption: str) -> str:
-    """An SVG file, inside the page, with its caption."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    image = wide(f'<img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">')
+def picture(svg: bytes, caption: str) -> str:
+    """Put an SVG picture into the page, with its caption."""
+    data = base64.b64encode(svg).decode()
+    image = scrolling(f'<img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">')
     return f'{image}\n<p class="quiet">{escape(caption)}</p>'
 
 
 def links(targets: Mapping[Path, str]) -> str:
-    """A list of links: path relative to the page -> what is said about it."""
+    """Make a list of links: path relative to the page -> remark on it."""
     items = [
-        f'<li><a href="{escape(quote(path.as_posix()))}">{escape(path.as_posix())}</a> {escape(said)}</li>'
-        for path, said in targets.items()
+        f'<li><a href="{escape(quote(path.as_posix()))}">{escape(path.as_posix())}</a> {escape(remark)}</li>'
+        for path, remark in targets.items()
     ]
     return f"<ul>{''.join(items)}</ul>" if items else ""
 
 
 def terms(pairs: Iterable[tuple[str, str]]) -> str:
-    """A list of names and what they stand for."""
+    """Make a list of names and what they stand for."""
     items = [f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in pairs]
     return f"<dl>{''.join(items)}</dl>" if items else ""
 
 
-def folded(summary: str, html: str) -> str:
-    """What is shown when asked for."""
+def details(summary: str, html: str) -> str:
+    """Hide `html` under a summary until a reader asks for it; nothing stays nothing."""
     return f"<details><summary>{escape(summary)}</summary>{html}</details>" if html else ""
 
 
-def preformatted(text: str) -> str:
-    """Text as it stands, line by line."""
+def code_block(text: str) -> str:
+    """Show text as it stands, line by line."""
     return f"<pre>{escape(text)}</pre>"

@@ -1,9 +1,10 @@
-"""The style that all figures share: colours, lines and markers, axes, and how a figure is written to disk.
+"""The style that all figures share: colours, lines and markers, and axes.
 
 Colours are Okabe and Ito's, which people with any colour vision tell apart, and no meaning rests on colour alone.
 """
 
-from pathlib import Path
+import textwrap
+from collections.abc import Sequence
 from typing import Final
 
 import matplotlib as mpl
@@ -11,22 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cache.atomic import atomic_path
+mpl.rcParams["text.parse_math"] = False  # names are names, also with dollar signs
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, RED, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 LINES: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, BLACK, GREY)
 MARKERS: Final = "osD^vPX*"
-
-
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `figure` as stem.png and stem.svg, byte for byte the same for the same figure; return the two paths."""
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
-    with mpl.rc_context({"svg.hashsalt": "dyncell"}):
-        for path, metadata in zip(paths, ({}, {"Date": None}), strict=True):
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
-    return paths
 
 
 def finish(axes: Axes, x: str, y: str, title: str) -> None:
@@ -39,7 +30,14 @@ def finish(axes: Axes, x: str, y: str, title: str) -> None:
 
 
 def trial_axis(axes: Axes, last: int) -> None:
-    """Whole numbers from the first trial to the last, with a margin."""
+    """Let an axis go in whole numbers from the first trial to the last, with a margin."""
     margin = 0.5 + 0.02 * last
     axes.set_xlim(-margin, last + margin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def explain(figure: Figure, phrases: Sequence[str]) -> None:
+    """Write explanations below a figure, in lines as wide as it is."""
+    text = textwrap.fill("; ".join(phrases), round(figure.get_figwidth() * 16))
+    if text:
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#555555")

@@ -30,13 +30,14 @@ def ranking(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def pareto_front(trials: Sequence[Trial], cost: str) -> list[Trial]:
-    """Find the distinct cells that no other beats in reward without costing more; cheapest, and so worst, first.
+    """Find the distinct cells and fixed points that no other beats in reward without costing more, cheapest first.
 
     Args:
-        trials: only sampled ones with a reward and with this cost can be on the front.
-        cost: `parameters` or `macs`.
+        trials: only those with a reward and with this cost can be on the front.
+        cost: `latency`, or a name in `Trial.cost`.
     """
-    return front(with_cost(trials, cost), lambda trial: trial.cost[cost], reward_of)
+    fixed = [trial for trial in fixed_points(trials) if trial.ok and cost_of(trial, cost) is not None]
+    return front([*with_cost(trials, cost), *fixed], lambda trial: cost_of(trial, cost) or 0.0, reward_of)
 
 
 def front(items: Iterable[Item], cost: Callable[[Item], float], worth: Callable[[Item], float]) -> list[Item]:
@@ -50,7 +51,12 @@ def front(items: Iterable[Item], cost: Callable[[Item], float], worth: Callable[
 
 def with_cost(trials: Sequence[Trial], cost: str) -> list[Trial]:
     """Select the cells of the ranking for which `cost` is known."""
-    return [trial for trial in ranking(trials) if cost in trial.cost]
+    return [trial for trial in ranking(trials) if cost_of(trial, cost) is not None]
+
+
+def cost_of(trial: Trial, cost: str) -> float | None:
+    """Look up what a trial costs by the name of the cost, `latency` among them; None if it is not known."""
+    return trial.latency if cost == "latency" else trial.cost.get(cost)
 
 
 def sampled(trials: Sequence[Trial]) -> list[Trial]:

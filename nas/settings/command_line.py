@@ -18,6 +18,7 @@ from nas.settings.config_files import CONFIG_FILE, from_mapping, overlaid, prese
 from nas.settings.errors import NonFiniteError, RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.signals import end_on_sigterm
+from nas.settings.terminal import write_what_it_can
 from searchspace.errors import SpaceError
 
 Arguments = TypeVar("Arguments")
@@ -38,6 +39,7 @@ def run_command(
         config: the configuration that presets fill before flags override it; None for commands without one.
         main: the command.
     """
+    write_what_it_can()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     end_on_sigterm()
     keep_freed_memory()

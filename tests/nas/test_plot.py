@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from nas.plot import Arguments, main
-from nas.reporting.search.plots import make_plots
+from nas.reporting.search.plots import draw, save
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig, SpaceConfig
@@ -49,7 +49,7 @@ def table(path):
 
 
 def test_a_log_becomes_pictures_and_the_numbers_beside_them(tmp_path):
-    written = make_plots(tmp_path, LOG, SMALL)
+    written = save(draw(LOG, SMALL, "product"), tmp_path)
     names = ("rewards", "sampling", "cells", "pareto")
     assert {path.name for path in written} == {f"{name}.{kind}" for name in names for kind in ("png", "svg", "csv")}
     assert sorted(written) == sorted((tmp_path / "plots").iterdir())
@@ -68,8 +68,9 @@ def test_a_log_becomes_pictures_and_the_numbers_beside_them(tmp_path):
     assert table(tmp_path / "plots" / "pareto.csv") == [
         ["trial", "status", "reward", "parameters", "on_front_of_parameters"],
         ["1", "finished", "0.75", "900.0", "1"],
-        ["3", "early_stopped", "0.5", "500.0", "1"],
+        ["3", "early_stopped", "0.5", "500.0", "0"],
         ["0", "finished", "0.25", "1000.0", "0"],
+        ["per_frame", "finished", "0.5", "10.0", "1"],
     ]
     assert table(tmp_path / "plots" / "sampling.csv") == [
         ["kind", "choice", "first_trial", "last_trial", "share", "share_if_uniform"],
@@ -81,15 +82,18 @@ def test_a_log_becomes_pictures_and_the_numbers_beside_them(tmp_path):
 
 
 def test_a_search_that_only_failed_so_far_shows_what_was_sampled(tmp_path):
-    written = make_plots(tmp_path, [FLOOR, trial(0, (0, 0, 0, 0, 0), None)], SMALL)
+    written = save(draw([FLOOR, trial(0, (0, 0, 0, 0, 0), None)], SMALL, "product"), tmp_path)
     assert [path.name for path in written] == ["sampling.png", "sampling.svg", "sampling.csv"]
 
 
 @pytest.mark.parametrize("trials", [[], [FLOOR]], ids=["empty log", "fixed points only"])
 def test_nothing_sampled_is_said_and_nothing_is_written(tmp_path, trials):
+    with RunStore.open(tmp_path, identity={}, config=to_mapping(SearchConfig())) as store:
+        for each in trials:
+            store.append(each)
     with pytest.raises(RunError, match=r"holds no sampled trial yet, so there is nothing to draw; run nas\.search"):
-        make_plots(tmp_path, trials, SMALL)
-    assert list(tmp_path.iterdir()) == []
+        main(Arguments(run=tmp_path))
+    assert not (tmp_path / "plots").exists()
 
 
 def test_the_command_reads_a_run_directory_of_a_single_trial(tmp_path):

@@ -1,4 +1,4 @@
-"""The picture of a comparison of strategies: draws what `comparison` computed."""
+"""The picture of a comparison of strategies: draws what `numbers` computed."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,7 +14,7 @@ TITLES: Final = {"best_so_far": "Best reward so far", "moving_mean": f"Mean rewa
 
 
 def comparison(searches: Sequence[Search]) -> Figure:
-    """A line a strategy, its mean over seeds, in a band from the lowest to the highest seed."""
+    """Draw a line a strategy, its mean over seeds, in a band from the lowest to the highest seed."""
     figure = Figure(figsize=(9.5, 4.6), layout="constrained")
     for axes, (curve, title) in zip(figure.subplots(1, 2), TITLES.items(), strict=True):
         for place, (strategy, group) in enumerate(by_strategy(searches).items()):

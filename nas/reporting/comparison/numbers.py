@@ -24,7 +24,7 @@ CURVES: Final = ("best_so_far", "moving_mean")
 
 @dataclass(frozen=True)
 class Search:
-    """What one search made of the budget. Failed trials count as trials and have no reward."""
+    """Numbers of one search within the budget. Failed trials count as trials and have no reward."""
 
     strategy: str
     seed: int
@@ -35,20 +35,20 @@ class Search:
     late: float
     """Mean of the rewards of the last quarter of the trials; NaN if all of those failed."""
     trained: int
-    """Trials that were trained; the others repeat an earlier cell of the search."""
+    """Number of trials that were trained; the others repeat an earlier cell of the search."""
     best_so_far: tuple[float, ...]
-    """After each trial; NaN before the first reward."""
+    """Largest reward so far after each trial; NaN before the first reward."""
     moving_mean: tuple[float, ...]
-    """Mean of the latest `sampling.SMOOTHING` rewards after each trial; NaN before the first reward."""
+    """Mean of the latest `curves.SMOOTHING` rewards after each trial; NaN before the first reward."""
 
 
-def summarised(strategy: str, seed: int, trials: Sequence[Trial]) -> Search:
+def summarise(strategy: str, seed: int, trials: Sequence[Trial]) -> Search:
     """Sum up a search.
 
     Args:
-        strategy: its name.
-        seed: its seed.
-        trials: those numbered 0 to n - 1, in any order.
+        strategy: name of its strategy.
+        seed: of the search.
+        trials: trials 0 to n - 1, in any order.
 
     Raises:
         ValueError: none of them has a reward.
@@ -64,13 +64,13 @@ def summarised(strategy: str, seed: int, trials: Sequence[Trial]) -> Search:
         mean=float(np.mean(curve.rewards)),
         late=float(np.mean(quarter)) if quarter else float("nan"),
         trained=sum(trial.repeat_of is None for trial in trials),
-        best_so_far=_held(curve.numbers, curve.best, count),
-        moving_mean=_held(curve.numbers, curve.mean, count),
+        best_so_far=_fill(curve.numbers, curve.best, count),
+        moving_mean=_fill(curve.numbers, curve.mean, count),
     )
 
 
-def _held(numbers: Sequence[int], values: Sequence[float], count: int) -> tuple[float, ...]:
-    """The latest value at each of `count` trials."""
+def _fill(numbers: Sequence[int], values: Sequence[float], count: int) -> tuple[float, ...]:
+    """Hold each value from its trial to the next one's, over `count` trials."""
     held = np.full(count, np.nan)
     for number, value in zip(numbers, values, strict=True):
         held[number:] = value
@@ -78,7 +78,7 @@ def _held(numbers: Sequence[int], values: Sequence[float], count: int) -> tuple[
 
 
 def by_strategy(searches: Sequence[Search]) -> dict[str, list[Search]]:
-    """The searches of each strategy, in the order in which they were given."""
+    """Group searches by strategy, in the order in which they were given."""
     groups: dict[str, list[Search]] = {}
     for search in searches:
         groups.setdefault(search.strategy, []).append(search)
@@ -86,32 +86,34 @@ def by_strategy(searches: Sequence[Search]) -> dict[str, list[Search]]:
 
 
 def band(searches: Sequence[Search], curve: str) -> NDArray[np.float64]:
-    """Mean, lowest and highest value of a curve over searches of equal length, (3, trials); NaN until all have one."""
+    """Compute mean, lowest and highest value of a curve over equal searches, (3, trials); NaN where one has none."""
     values = np.array([getattr(search, curve) for search in searches])
     return np.stack([values.mean(axis=0), values.min(axis=0), values.max(axis=0)])
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure of two strategies."""
+    """Difference of two strategies in one measure, and how sure it is."""
 
     measure: str
     first: str
     second: str
     seeds: tuple[int, int]
-    """Searches of each."""
+    """Number of searches of each strategy."""
     difference: float
     """Mean over the seeds of `first` less that of `second`."""
     interval: tuple[float, float] | None
-    """Its 95 % bootstrap interval; None where a strategy has one seed."""
+    """95 % bootstrap interval of the difference; None where a strategy has one seed."""
     wins: float
     """Share of the pairs of a search of each in which `first` is higher; ties count half."""
     p: float
+    """Two-sided p of the Mann-Whitney U test over seeds."""
     adjusted: float
-    """p for as many tests as there are pairs of strategies."""
+    """p after Holm's correction for all pairs of strategies."""
     smallest: float
-    """The least that `adjusted` could have been with so many seeds."""
+    """Smallest value that `adjusted` could have had with so many seeds."""
     pairs: int
+    """Number of pairs of strategies that were tested."""
 
 
 def pairwise(searches: Sequence[Search], measure: str) -> list[Difference]:

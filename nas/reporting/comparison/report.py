@@ -1,4 +1,4 @@
-"""The words of a comparison of strategies: tables, and in plain language what the tests say and could have said."""
+"""The text of a comparison of strategies: tables, and in plain language what the tests say and could have said."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -21,12 +21,12 @@ NOTES: Final = (
 
 
 def comparison_report(facts: Sequence[str], searches: Sequence[Search], rows: Sequence[Sequence[object]]) -> str:
-    """The text of `comparison.md`, as Markdown that also reads well in a terminal.
+    """Write the text of `comparison.md`, as Markdown that also reads well in a terminal.
 
     Args:
-        facts: what a reader has to know to judge it, a sentence each.
-        searches: of equal length.
-        rows: a table of the runs, its header first.
+        facts: sentences that a reader needs to judge it.
+        searches: searches of equal length.
+        rows: table of the runs, its header first.
     """
     differences = [each for measure in MEASURES for each in pairwise(searches, measure)]
     sections = ["# Strategies at equal budget", _bullets(facts), strategies_table(searches)]
@@ -44,7 +44,7 @@ def _bullets(lines: Iterable[str]) -> str:
 
 
 def strategies_table(searches: Sequence[Search]) -> str:
-    """A row a strategy: seeds, trained trials, and mean and standard deviation over the seeds of each measure."""
+    """Show a row a strategy: seeds, trained trials, and mean and standard deviation over the seeds of each measure."""
     rows = []
     for strategy, group in by_strategy(searches).items():
         values = [[getattr(search, measure) for search in group] for measure in COLUMNS]
@@ -62,7 +62,7 @@ def _mean_and_spread(values: Sequence[float]) -> str:
 
 
 def differences_table(differences: Sequence[Difference]) -> str:
-    """A row a test; with one pair of strategies there is nothing to adjust."""
+    """Show a row a test; with one pair of strategies there is nothing to adjust."""
     rows = []
     for each in differences:
         pair = f"{each.first} - {each.second}"
@@ -76,7 +76,7 @@ def differences_table(differences: Sequence[Difference]) -> str:
 
 
 def reading(difference: Difference) -> str:
-    """What a test says, and what it could have said, in one sentence."""
+    """Say in one sentence what a test shows, and what it could have shown."""
     each, (one, two) = difference, difference.seeds
     pair, measure = f"{each.first} and {each.second}", MEASURES[each.measure]
     corrected = f" after Holm's correction for {each.pairs} pairs" if each.pairs > 1 else ""
@@ -93,7 +93,7 @@ def reading(difference: Difference) -> str:
 
 
 def _seeds_needed(pairs: int) -> int:
-    """Of each strategy, for the smallest possible p to be at LEVEL."""
+    """Count the seeds of each strategy with which the smallest possible p is at LEVEL."""
     seeds = 1
     while pairs * smallest_p(seeds, seeds) > LEVEL:
         seeds += 1

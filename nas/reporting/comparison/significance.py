@@ -8,7 +8,7 @@ import numpy as np
 
 
 def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p of the Mann-Whitney U test (1947), exact for any sizes, also with ties.
+    """Compute the two-sided p of the Mann-Whitney U test (1947), exact for any sizes, also with ties.
 
     All ways to deal the pooled ranks to two samples of these sizes count, equal values sharing their mean rank; p is
     twice the share of those whose rank sum lies as far out as the observed one, on its side.
@@ -27,7 +27,7 @@ def mann_whitney(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def smallest_p(first: int, second: int) -> float:
-    """The p of `mann_whitney` for samples of these sizes when every value of one exceeds every value of the other."""
+    """Compute the p of `mann_whitney` for samples of these sizes when all values of one exceed all of the other."""
     return min(1.0, 2 / comb(first + second, first))
 
 
@@ -43,7 +43,7 @@ def holm(values: Sequence[float]) -> list[float]:
 def bootstrap_interval(
     first: Sequence[float], second: Sequence[float], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (Efron 1979) of mean(first) - mean(second); too narrow for few values.
+    """Compute the percentile bootstrap interval (Efron 1979) of mean(first) - mean(second); too narrow for few values.
 
     Raises:
         ValueError: a sample of fewer than two values, whose spread is unknown.

@@ -12,55 +12,60 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from nas.reporting.evaluation.record import Row
-from nas.reporting.style import BLACK, LINES, MARKERS, finish
+from nas.reporting.style import BLACK, LINES, MARKERS, explain, finish
 from nas.reporting.tabular import spread
 from nas.runs.ranking import front
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
+VOID_NAME: Final = "no label"
 WIDTH: Final = 10.5  # inches
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "--", "oo", "++")
 
 
 def accuracy(rows: Sequence[Row]) -> Figure:
-    """MIoU against latency, of the networks that have both; colours as in `class_bars`.
+    """Draw mIoU against latency, of the networks that have both; colours as in `class_bars`.
 
     Latency is the ratio to the per-frame network, which was timed in turns with each: milliseconds of networks that
-    were timed one after the other also tell how busy the machine was.
+    were timed one after the other also tell how busy the machine was. Whiskers are the standard deviation over seeds
+    and the 10th and 90th percentile of the ratio; the per-frame network's is 1 by definition.
     """
-    points = {
-        number: (row.cost["ratio"], *(100 * each for each in spread([seed["miou"] for seed in row.scores])))
-        for number, row in enumerate(rows)
-        if is_placed(row)
-    }
+    placed = {number: row for number, row in enumerate(rows) if is_placed(row)}
+    scores = {number: [100 * seed["miou"] for seed in row.scores] for number, row in placed.items()}
+    points = {number: (row.cost["ratio"], float(np.mean(scores[number]))) for number, row in placed.items()}
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     best = front(points.values(), lambda point: point[0], lambda point: point[1])
-    slowest = max(x for x, _, _ in points.values())
-    times, scores, _ = zip(*best, (slowest, *best[-1][1:]), strict=True)
-    axes.plot(times, scores, color=BLACK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=2)
-    for number, (x, y, deviation) in points.items():
-        marker = MARKERS[(number + number // len(LINES)) % len(MARKERS)]
-        style: dict[str, Any] = {"color": LINES[number % len(LINES)], "marker": marker}
-        whisker = None if np.isnan(deviation) else deviation
-        label = rows[number].caption
+    slowest = max(row.cost.get("ratio_high", row.cost["ratio"]) for row in placed.values())
+    times, heights = zip(*best, (slowest, best[-1][1]), strict=True)
+    axes.plot(times, heights, color=BLACK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=2)
+    for rank, (number, (x, y)) in enumerate(points.items()):
+        cost, (_, deviation) = rows[number].cost, spread(scores[number])
+        style: dict[str, Any] = {
+            "color": LINES[number % len(LINES)],
+            "marker": MARKERS[(number + number // len(LINES)) % len(MARKERS)],
+            "ms": max(6, 11 - rank),  # what coincides shows below what is smaller
+            "xerr": [[x - cost["ratio_low"]], [cost["ratio_high"] - x]] if "ratio_low" in cost else None,
+            "yerr": None if np.isnan(deviation) else deviation,
+        }
         axes.errorbar(
-            x, y, whisker, **style, ms=9, mec="white", alpha=0.85, capsize=3, linestyle="none", label=label, zorder=3
+            x, y, **style, mec="white", alpha=0.85, capsize=3, linestyle="none", label=rows[number].caption, zorder=3
         )
     finish(axes, "mean latency / that of the per-frame network", "mIoU (%)", "Accuracy against latency")
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
     axes.set_xlim(0, 1.06 * slowest)
     axes.margins(y=0.12)
     figure.legend(loc="outside right upper", frameon=False)
+    explain(figure, ["whiskers: standard deviation over seeds, and 10th to 90th percentile of the ratio"])
     return figure
 
 
 def is_placed(row: Row) -> bool:
-    """Whether a network has a place in `accuracy`."""
+    """Tell whether a network has a place in `accuracy`."""
     return "ratio" in row.cost and all("miou" in seed for seed in row.scores)
 
 
 def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
-    """IoU of each class that the labels have, a bar a network; whiskers are the standard deviation over seeds."""
+    """Draw the IoU of each class in the labels, a bar a network; whiskers are the standard deviation over seeds."""
     places = [place for place in range(len(names)) if not np.isnan(rows[0].iou[0][place])]
     wide = 0.35 + 0.13 * len(rows)  # inches of a class; as many stand side by side as a page is wide
     beside = ceil(len(places) / ceil(len(places) * wide / WIDTH))
@@ -80,7 +85,7 @@ def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
 
 
 def _bars(axes: Axes, rows: Sequence[Row], places: Sequence[int]) -> None:
-    """A group of bars for each class at `places`, a bar a network."""
+    """Draw a group of bars for each class at `places`, a bar a network."""
     width, x = 0.8 / len(rows), np.arange(len(places))
     for number, row in enumerate(rows):
         seeds = 100 * np.array([[iou[place] for place in places] for iou in row.iou])
@@ -96,12 +101,12 @@ def _bars(axes: Axes, rows: Sequence[Row], places: Sequence[int]) -> None:
 def panels(
     rows: Mapping[str, Sequence[Picture]], classes: Sequence[str], colours: Sequence[tuple[int, int, int]]
 ) -> Figure:
-    """Pictures of some frames side by side, a column a frame, with the colours of the classes.
+    """Show pictures of some frames side by side, a column a frame, with the colours of the classes.
 
     Args:
         rows: title (the frame, the label, a network) -> pictures (H, W, 3), of the same frames in the same order.
-        classes: their names.
-        colours: theirs in the pictures.
+        classes: names of the classes.
+        colours: RGB colours of the classes.
     """
     count = len(next(iter(rows.values())))
     height, width, _ = next(iter(rows.values()))[0].shape
@@ -113,7 +118,7 @@ def panels(
             axes.imshow(picture, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-    legend = zip(classes, colours, strict=True)
+    legend = [*zip(classes, colours, strict=True), (VOID_NAME, (0, 0, 0))]
     patches = [
         Patch(color=to_hex((red / 255, green / 255, blue / 255)), label=name) for name, (red, green, blue) in legend
     ]
@@ -122,7 +127,7 @@ def panels(
     return figure
 
 
-def coloured(classes: NDArray[np.uint8], colours: Sequence[Sequence[int]]) -> Picture:
-    """A map of classes (H, W) in their RGB colours; what has none, void, is black."""
+def colour(classes: NDArray[np.uint8], colours: Sequence[Sequence[int]]) -> Picture:
+    """Paint a map of classes (H, W) in their RGB colours; void, which has none, is black."""
     known = classes < len(colours)
     return np.where(known[..., None], np.array(colours, np.uint8)[np.where(known, classes, 0)], 0).astype(np.uint8)

@@ -5,7 +5,7 @@ from typing import Final
 
 from nas.reporting.evaluation import tables
 from nas.reporting.evaluation.record import RECORD, Evaluated
-from nas.reporting.html_page import folded, paragraph, picture, terms, wide
+from nas.reporting.html_page import details, paragraph, picture, scrolling, terms
 
 FOLDER: Final = "evaluation"  # in the run's directory, with a folder for each split that networks were evaluated on
 PICTURES: Final = {  # stem of the file -> caption
@@ -21,7 +21,7 @@ KEY: Final = (
 
 
 def evaluations(run: Path) -> dict[str, str]:
-    """Heading -> html, of each evaluation in the run's directory. Raises RunError for a damaged one."""
+    """Return heading -> html of each evaluation in the run's directory. Raises RunError for a damaged one."""
     folders = [path.parent for path in sorted(run.glob(f"{FOLDER}/*/{RECORD}"))]
     return dict(_section(folder) for folder in folders)
 
@@ -30,11 +30,11 @@ def _section(folder: Path) -> tuple[str, str]:
     found = Evaluated.load(folder / RECORD)
     drawn = {caption: folder / f"{stem}.svg" for stem, caption in PICTURES.items()}
     parts = [
-        wide(tables.summary(found.rows, "html")) + paragraph(KEY),
-        *(picture(path, caption) for caption, path in drawn.items() if path.exists()),
-        folded("IoU of each class, %", wide(tables.classes(found.networks, found.classes, found.shares, "html"))),
-        folded("Ways of scoring", wide(tables.protocols(found.rows, "html"))),
-        folded("Latency, with the 10th and 90th percentile", wide(tables.latencies(found.networks, "html"))),
-        folded("How it was measured", terms(found.facts.items())),
+        scrolling(tables.summary(found.rows, "html")) + paragraph(KEY),
+        *(picture(path.read_bytes(), caption) for caption, path in drawn.items() if path.exists()),
+        details("IoU of each class, %", scrolling(tables.classes(found.networks, found.classes, found.shares, "html"))),
+        details("Ways of scoring", scrolling(tables.protocols(found.rows, "html"))),
+        details("Latency, with the 10th and 90th percentile", scrolling(tables.latencies(found.networks, "html"))),
+        details("How it was measured", terms(found.facts.items())),
     ]
     return found.title, "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Evaluated: what is known of networks on a split, as it lies in `evaluation.json`, which a run's page is made of."""
+"""Evaluated: scores and costs of networks on a split, as kept in `evaluation.json`, from which a run's page is made."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,15 @@ class Row:
 
     name: str
     scores: Sequence[Numbers]
-    """One for each seed; what could not be scored is left out."""
+    """Scores of each seed by name; what could not be scored is left out."""
     iou: Sequence[Sequence[float]]
-    """Of each class, one for each seed; NaN for a class that the labels do not have. Empty for the labels."""
+    """IoU of each class, for each seed; NaN for a class that the labels do not have. Empty for the labels."""
     cost: Numbers
-    """The same for all seeds."""
+    """Costs by name, the same for all seeds."""
 
     @property
     def caption(self) -> str:
-        """The name with the number of seeds."""
+        """Name with the number of seeds."""
         return f"{self.name} ({len(self.iou)} {'seed' if len(self.iou) == 1 else 'seeds'})"
 
 
@@ -39,18 +39,19 @@ class Evaluated:
 
     title: str
     facts: Mapping[str, str]
-    """What a reader has to know to judge or repeat the numbers, by name."""
+    """Facts that a reader needs to judge or repeat the numbers, by name."""
     classes: Sequence[str]
-    """Their names."""
+    """Names of the classes."""
     shares: Sequence[float]
-    """Of each class in the labelled pixels."""
+    """Share of each class in the labelled pixels."""
     networks: Sequence[Row]
+    """One row for each network."""
     labels: Row | None
-    """The labels' own temporal consistency; None where there is none."""
+    """Row of the labels' own temporal consistency; None where there is none."""
 
     @property
     def rows(self) -> list[Row]:
-        """The networks, and the labels below them."""
+        """Rows of the networks, and that of the labels below them."""
         return [*self.networks, *([self.labels] if self.labels else [])]
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `nas.evaluate` leaves in its folder: `report.md`, the numbers as JSON and CSV, and the pictures."""
+"""The files that `nas.evaluate` leaves in its folder: `report.md`, the numbers as JSON and CSV, and the pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,29 +7,26 @@ from pathlib import Path
 import torch
 
 from cache.atomic import write_text
-from cache.flow import SHORT_GAP
 from cache.images import resize_image
 from nas.evaluation.data import EvaluationData
-from nas.evaluation.network_cost import Timing
 from nas.evaluation.scores import ClassMap, Evaluation, labels_consistency
 from nas.reporting.evaluation import figures, tables
-from nas.reporting.evaluation.figures import Picture, coloured
+from nas.reporting.evaluation.figures import Picture, colour
 from nas.reporting.evaluation.record import Evaluated, Row
-from nas.reporting.style import save
-from nas.settings.compute import Compute
+from nas.reporting.plot import Plot
 
 
 class EvaluationReport:
-    """The tables are on disk as soon as a network is added; the pictures once all are."""
+    """Report of several networks: tables are on disk as soon as a network is added, pictures once all are."""
 
     def __init__(self, folder: Path, data: EvaluationData, facts: Mapping[str, str], panels: int) -> None:
         """Begin, with the labels' own temporal consistency.
 
         Args:
-            folder: to write to.
-            data: that the networks are scored on.
+            folder: folder to write to.
+            data: data that the networks are scored on.
             facts: what a reader has to know to judge or repeat the numbers.
-            panels: frames to show.
+            panels: number of frames to show.
         """
         self._folder, self._data = folder, data
         self.shown = data.examples(panels)
@@ -40,7 +37,7 @@ class EvaluationReport:
 
     @property
     def summary(self) -> str:
-        """The table of scores and costs so far."""
+        """Table of scores and costs so far."""
         return tables.summary(self._found.rows)
 
     def add(self, name: str, seeds: Sequence[Evaluation], cost: Mapping[str, float]) -> None:
@@ -48,7 +45,7 @@ class EvaluationReport:
 
         Args:
             name: of the network.
-            seeds: how each of its trainings did; the first one's predictions are shown.
+            seeds: results of each of its trainings; the first one's predictions are shown.
             cost: by name, in seconds, bytes and counts.
 
         Raises:
@@ -67,24 +64,24 @@ class EvaluationReport:
         """Write `accuracy`, `classes` and `panels`, each as PNG and SVG. Raises OSError as `add`."""
         dataset, networks = self._data.dataset, self._found.networks
         if any(map(figures.is_placed, networks)):
-            save(figures.accuracy(networks), self._folder / "accuracy")
+            Plot("accuracy", figures.accuracy(networks)).save(self._folder)
         if any(self._found.shares):
-            save(figures.class_bars(networks, dataset.classes), self._folder / "classes")
-        save(figures.panels(self._pictures(), dataset.classes, dataset.colours), self._folder / "panels")
+            Plot("classes", figures.class_bars(networks, dataset.classes)).save(self._folder)
+        Plot("panels", figures.panels(self._pictures(), dataset.classes, dataset.colours)).save(self._folder)
 
     def _pictures(self) -> dict[str, list[Picture]]:
-        """The frames that are shown, their labels and what each network makes of them."""
+        """Make pictures of some frames, their labels and what each network makes of them."""
         dataset, size = self._data.dataset, self._data.size
         frames = [dataset.frames(self._data.split)[place] for place in self.shown]
         _, labels = self._data.frames.batch(self.shown, torch.device("cpu"))
         maps = {"label": list(labels.numpy())}
         maps |= {name: [shown[place] for place in self.shown] for name, shown in self._predictions.items()}
         images = [resize_image(dataset.image(frame), size) for frame in frames]
-        return {"frame": images} | {name: [coloured(each, dataset.colours) for each in m] for name, m in maps.items()}
+        return {"frame": images} | {name: [colour(each, dataset.colours) for each in m] for name, m in maps.items()}
 
 
 def _text(found: Evaluated) -> str:
-    """The text of `report.md`."""
+    """Write the text of `report.md`."""
     by_class, bars = (found.networks, found.classes, found.shares), "![IoU of each class](classes.png)"
     sections = [
         f"# {found.title}",
@@ -97,31 +94,3 @@ def _text(found: Evaluated) -> str:
         *("## Frames", "![Frames, labels and predictions](panels.png)"),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def facts(
-    data: EvaluationData, networks: Mapping[str, Sequence[Path]], timing: Timing, compute: Compute
-) -> dict[str, str]:
-    """What a reader has to know to judge or repeat the numbers."""
-    lengths = " or ".join(str(length) for length in sorted({len(window) for window in data.windows}))
-    pairs = len(data.flows.pairs) // 2 if data.flows else 0
-    scored, timed = (f"{height}x{width}" for height, width in (data.size, timing.size))
-    device = torch.cuda.get_device_name(compute.device) if compute.device.type == "cuda" else str(compute.device)
-    precision = "float32" if compute.dtype is None else "bfloat16"
-    known = {
-        "scores": f"at {scored}, pooled over all pixels, means over the classes that the labels have; ± is the "
-        "standard deviation over seeds",
-        "streamed": f"{len(data.scored)} labelled frames that have a past; the static network begins a run (there are "
-        f"{len(data.clips)}) and the head goes through it; what is not called otherwise is streamed",
-        "windowed": f"the last frames of {len(data.windows)} windows of {lengths} frames",
-        "TC": f"temporal consistency of {pairs} pairs of frames at most {SHORT_GAP} frames of the video apart, without "
-        "surfaces that left the frame or were covered; the labels' own score is what a network gets that is always "
-        "right; one that is smooth and never sees small things can exceed it",
-        "params": "of the whole network, the static decoder among them",
-        "MACs, state": f"of a later frame of {timed}, encoder included, with a full memory; that memory in float32",
-        "latency": f"median of {timing.repeats} single frames of {timed}, from image to logits at 1/8; the mean is "
-        f"over a clip of {timing.clip} frames, and the ratio is that mean over the time of the static network alone, "
-        "which the per-frame network is",
-        "computed on": f"{device}, {precision}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}",
-    }
-    return known | {name: ", ".join(map(str, paths)) for name, paths in networks.items()}

@@ -5,7 +5,7 @@ from math import isnan
 from typing import Final
 
 from nas.reporting.evaluation.record import Numbers, Row
-from nas.reporting.tabular import ABSENT, aligned, csv_text, spread
+from nas.reporting.tabular import ABSENT, csv_text, spread, table
 
 Columns = Sequence[tuple[str, str, float, int]]  # heading, name of the number, factor, decimals
 
@@ -31,39 +31,37 @@ PROTOCOLS: Final[Columns] = (
     ("TC % unmasked", "tc_unmasked", 100, 2),
     ("TC % as ETC", "tc_etc", 100, 2),
 )
-
-
 KINDS: Final = (("static alone (ms)", "per_frame"), ("first (ms)", "first"), ("later (ms)", "later"))
 
 
 def summary(rows: Sequence[Row], form: str = "github") -> str:
-    """Scores and costs, a line a network. `form`, here and below, is tabulate's name of the format."""
+    """Show scores and costs, a line a network. `form`, here and below, is tabulate's name of the format."""
     return _table(rows, [*SCORES, *COSTS], form)
 
 
 def protocols(rows: Sequence[Row], form: str = "github") -> str:
-    """The ways of scoring side by side, a line a network."""
+    """Show the ways of scoring side by side, a line a network."""
     return _table(rows, PROTOCOLS, form)
 
 
 def latencies(rows: Sequence[Row], form: str = "github") -> str:
-    """Median milliseconds of each kind of frame, with the 10th and 90th percentile, a line a network that was timed."""
+    """Show median milliseconds of each kind of frame, with 10th and 90th percentile, a line a network."""
     lines = [[row.name, *(_range(row.cost, kind) for _, kind in KINDS)] for row in rows if "mean" in row.cost]
-    return aligned(("network", *(heading for heading, _ in KINDS)), lines, form) if lines else "Not measured."
+    return table(("network", *(heading for heading, _ in KINDS)), lines, form) if lines else "Not measured."
 
 
 def classes(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float], form: str = "github") -> str:
-    """IoU in percent, a line a class and a column a network, with the class's share of the labelled pixels."""
+    """Show IoU in percent, a line a class and a column a network, with the class's share of the labelled pixels."""
     headers = ("class", "pixels %", *(row.name for row in rows))
     lines = [
-        [name, f"{100 * share:.2f}", *(_shown([iou[place] for iou in row.iou], 100, 2) for row in rows)]
+        [name, f"{100 * share:.2f}", *(_mean_and_spread([iou[place] for iou in row.iou], 100, 2) for row in rows)]
         for place, (name, share) in enumerate(zip(names, shares, strict=True))
     ]
-    return aligned(headers, lines, form)
+    return table(headers, lines, form)
 
 
 def numbers_csv(rows: Sequence[Row]) -> str:
-    """All scores and costs in their own units ([0, 1], seconds, bytes), a line a seed."""
+    """List all scores and costs in their own units ([0, 1], seconds, bytes), a line a seed."""
     scores = _union(each for row in rows for each in row.scores)
     costs = _union(row.cost for row in rows)
     lines = [
@@ -75,7 +73,7 @@ def numbers_csv(rows: Sequence[Row]) -> str:
 
 
 def classes_csv(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float]) -> str:
-    """IoU of each class in [0, 1], a line a network, seed and class; none for a class that the labels do not have."""
+    """List the IoU of each class in [0, 1], a line a network, seed and class; none for a class without labels."""
     lines = [
         [row.name, seed, name, share, None if isnan(value) else value]
         for row in rows
@@ -86,19 +84,19 @@ def classes_csv(rows: Sequence[Row], names: Sequence[str], shares: Sequence[floa
 
 
 def _table(rows: Sequence[Row], columns: Columns, form: str) -> str:
-    """A line a row, with the mean over its seeds and their spread; without the columns that nothing is known for."""
+    """Show a line a row, with mean and spread over its seeds; without columns that nothing is known for."""
     known = _union(numbers for row in rows for numbers in (*row.scores, row.cost))
     columns = [column for column in columns if column[1] in known]
     lines = [[row.name, len(row.iou) or ABSENT, *(_cell(row, *column[1:]) for column in columns)] for row in rows]
-    return aligned(("network", "seeds", *(heading for heading, *_ in columns)), lines, form)
+    return table(("network", "seeds", *(heading for heading, *_ in columns)), lines, form)
 
 
 def _cell(row: Row, name: str, factor: float, decimals: int) -> str:
     values = [row.cost[name]] if name in row.cost else [each[name] for each in row.scores if name in each]
-    return _shown(values, factor, decimals)
+    return _mean_and_spread(values, factor, decimals)
 
 
-def _shown(values: Sequence[float], factor: float, decimals: int) -> str:
+def _mean_and_spread(values: Sequence[float], factor: float, decimals: int) -> str:
     if not values or isnan(values[0]):
         return ABSENT
     mean, deviation = spread(values)
@@ -112,5 +110,5 @@ def _range(cost: Numbers, kind: str) -> str:
 
 
 def _union(numbers: Iterable[Numbers]) -> list[str]:
-    """All names, in the order in which they first occur."""
+    """List all names, in the order in which they first occur."""
     return list(dict.fromkeys(name for each in numbers for name in each))

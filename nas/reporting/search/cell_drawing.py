@@ -10,8 +10,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Curve
 from matplotlib.textpath import TextPath
 
-from nas.reporting.search.figures import short
-from nas.reporting.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED
+from nas.reporting.search.captions import glossary, short
+from nas.reporting.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, explain
 from searchspace.genotype import INPUTS, Genotype
 from searchspace.graph import OUTPUT, Layout, Point, layout, to_networkx
 
@@ -27,18 +27,25 @@ def cells(titled: Sequence[tuple[str, Genotype]]) -> Figure:
     spans = [_span(placed) for placed in layouts]
     width = max(right - left for left, right, _, _ in spans) * WIDE
     heights = [(top - bottom) * HIGH for _, _, bottom, top in spans]
-    figure = Figure(figsize=(width, sum(heights) + 0.4 * len(titled)), layout="constrained")
+    figure = Figure(figsize=(width, sum(heights) + 0.4 * len(titled) + 0.6), layout="constrained")
     panels = figure.subplots(len(titled), squeeze=False, height_ratios=heights).flat
     for axes, (title, genotype), placed, (left, _, bottom, top) in zip(panels, titled, layouts, spans, strict=True):
         axes.set(xlim=(left, left + width / WIDE), ylim=(bottom, top))
         axes.set_axis_off()
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
         _draw(axes, genotype, placed)
+    explain(figure, glossary(caption for _, cell in titled for caption in _captions(cell)))
     return figure
 
 
+def _captions(cell: Genotype) -> list[str]:
+    """List all that is written on the cards of a cell."""
+    choices = [choice for block in cell.blocks for choice in (*block.operations, block.aggregation_as_read)]
+    return [*cell.sources, OUTPUT, *(short(str(choice)) for choice in choices)]
+
+
 def _span(placed: Layout) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top of what a layout takes, with a margin."""
+    """Measure left, right, bottom and top of what a layout takes, with a margin."""
     points = [*placed.positions.values(), *(point for route in placed.routes.values() for point in route)]
     xs, ys = zip(*points, strict=True)
     return min(xs) - 0.4, max(xs) + 0.4, min(ys) - 0.5, max(ys) + 0.5
@@ -58,7 +65,7 @@ def _draw(axes: Axes, genotype: Genotype, placed: Layout) -> None:
     for index, block in enumerate(genotype.blocks):
         x, y = placed.positions[f"block{index}"]
         _card(axes, (x, y), "#EEF4F8", CARD_HEIGHT)
-        title = f"{index}: {short(str(block.aggregation))}"
+        title = f"{index}: {short(str(block.aggregation_as_read))}"
         axes.text(x, y + 0.24, title, ha="center", va="center", fontsize=_size(title, "bold"), fontweight="bold")
         for height, operation in zip(PORTS, block.operations, strict=True):
             left = x - CARD_WIDTH / 2 + 0.03
@@ -67,7 +74,7 @@ def _draw(axes: Axes, genotype: Genotype, placed: Layout) -> None:
 
 
 def _size(caption: str, weight: str = "normal") -> float:
-    """Points in which a caption fits into a card: 9, or less if it is long."""
+    """Find the size in points at which a caption fits into a card: 9, or less if it is long."""
     width = TextPath((0, 0), caption, size=9, prop=FontProperties(weight=weight)).get_extents().width  # 1/72 inch
     return 9 * min(1, 0.82 * CARD_WIDTH * WIDE * 72 / width)  # of the card's width, as the figure has margins
 
@@ -80,7 +87,7 @@ def _card(axes: Axes, centre: Point, colour: str, height: float) -> None:
 
 
 def _line(axes: Axes, start: Point, route: Sequence[Point], port: Point, colour: str) -> None:
-    """A line from the right edge of a card to a port; it bends between layers and runs straight past cards."""
+    """Draw a line from the right edge of a card to a port; it bends between layers and runs straight past cards."""
     half = CARD_WIDTH / 2
     stops = [start, *route]
     points, codes = [(start[0] + half, start[1])], [Curve.MOVETO]

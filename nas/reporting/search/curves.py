@@ -18,9 +18,9 @@ from searchspace.genotype import INPUTS, Block, Genotype
 from searchspace.space import DecisionKind, Space
 
 EARLIER: Final = "earlier block"
-"""Stands for all blocks that a block may read; which of them it is depends on the block's own place."""
+"""Label of all blocks that a block may read; which of them it is depends on the block's own place."""
 SMOOTHING: Final = 20
-"""Trials that the moving mean of rewards goes over."""
+"""Number of trials that the moving mean of rewards goes over."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def sampled_shares(trials: Sequence[Trial], kind: DecisionKind, space: Space, wi
 
     Args:
         trials: failed and repeated ones count: they were sampled.
-        kind: which of a block's slots.
-        space: that was sampled from.
-        windows: at most so many; fewer where trials are few.
+        kind: kind of a block's slots.
+        space: space that was sampled from.
+        windows: their largest number; fewer where trials are few.
 
     Raises:
         ValueError: no sampled trial.
@@ -68,7 +68,7 @@ def sampled_shares(trials: Sequence[Trial], kind: DecisionKind, space: Space, wi
 
 
 def expected_shares(kind: DecisionKind, space: Space) -> dict[str, float]:
-    """Label -> expected share of the slots of a kind in cells that are drawn uniformly from `space`."""
+    """Return label -> expected share of the slots of a kind in cells that are drawn uniformly from `space`."""
     if kind != "input":
         labels = space.vocabulary(kind)
         return dict.fromkeys(labels, 1 / len(labels))
@@ -78,7 +78,7 @@ def expected_shares(kind: DecisionKind, space: Space) -> dict[str, float]:
 
 
 def _labels(cell: Genotype, kind: DecisionKind) -> list[str]:
-    """The labels of a cell's slots of one kind."""
+    """List the labels of a cell's slots of one kind."""
     read: dict[DecisionKind, Callable[[Block], tuple[str, ...]]] = {
         "input": lambda block: tuple(name if name in INPUTS else EARLIER for name in block.inputs),
         "operation": lambda block: tuple(map(str, block.operations)),
@@ -95,11 +95,11 @@ class RewardCurve:
     numbers: tuple[int, ...]
     rewards: tuple[float, ...]
     best: tuple[float, ...]
-    """Largest reward so far."""
+    """Largest reward so far, after each."""
     mean: tuple[float, ...]
-    """Mean of the latest SMOOTHING rewards; of fewer at the start."""
+    """Mean of the latest SMOOTHING rewards, after each; of fewer at the start."""
     failed: tuple[int, ...]
-    """Numbers of the trials that have none."""
+    """Numbers of the trials that have no reward."""
 
 
 def reward_curve(trials: Sequence[Trial]) -> RewardCurve:

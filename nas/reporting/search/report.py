@@ -1,77 +1,89 @@
-"""The report of a search, as Markdown and as a page, its plots, and a summary for the terminal."""
+"""The report of a search: what its directory shows to a reader, written from the trials when it ends or is drawn again.
+
+All of it is a function of the trials, the settings and the facts, in this order: plots, `report.md`, `report.html`.
+"""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cache.atomic import write_text
-from nas.reporting.search.page import FACTS, write_html
-from nas.reporting.search.plots import make_plots
-from nas.reporting.search.tables import best_cells, outcomes, report
-from nas.runs.progress import duration
+from nas.reporting.search import plots
+from nas.reporting.search.data_figure import data_plot
+from nas.reporting.search.facts import run_facts
+from nas.reporting.search.page import DATA, HTML, search_page
+from nas.reporting.search.tables import COLUMNS_KEY, best_cells, outcomes, report
+from nas.runs.ranking import sampled
+from nas.runs.store import read_config, read_trials
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
-from nas.settings.config_files import write_mapping
+from nas.settings.config_files import from_mapping, read_mapping, to_mapping, write_mapping
 from nas.training.candidates.inputs import Prepared
+from nas.training.candidates.objective import OBJECTIVES
 from searchspace.space import Space
 
 REPORT: Final = "report.md"
+FACTS: Final = "facts.yaml"
+"""What a reader has to know to judge a run, by name: a search leaves it for whoever draws the run again."""
 
 
-def write_report(run: Path, trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> str:
-    """Write both reports, the plots and the facts; return the table and where things are, for the terminal."""
-    plots = make_plots(run, trials, space)
-    pictures = [path.relative_to(run) for path in plots if path.suffix == ".png"]
+def write_report(
+    run: Path,
+    trials: Sequence[Trial],
+    config: SearchConfig,
+    space: Space,
+    prepared: Prepared,
+    refresh: int | None = None,
+) -> str:
+    """Write both reports, the plots and the facts.
+
+    Args:
+        run: directory of the run.
+        trials: its log.
+        config: settings of the search.
+        space: space that it samples from.
+        prepared: data, features and static network.
+        refresh: seconds after which a browser shall look again; None when the search is over.
+
+    Returns:
+        The table and where things are, for the terminal.
+
+    Raises:
+        DataError: a frame to show cannot be read.
+        OSError: the folder cannot be written or the disk is full.
+    """
     facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": retraining(run)}
-    write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
     write_mapping(run / FACTS, facts)
-    page = write_html(run, trials, [path for path in plots if path.suffix == ".svg"])
-    places = f"Report and plots: {run / REPORT}, {page}\nTrain the best cells for use: {retraining(run)}"
-    return f"{best_cells(trials)}\n\n{outcomes(trials)}\n{places}"
+    if not (run / DATA).exists():  # data do not change while a run lasts
+        data_plot(prepared).save((run / DATA).parent)
+    drawn = plots.draw(trials, space, OBJECTIVES[config.candidate.objective].label)
+    pictures = [path.relative_to(run) for path in plots.save(drawn, run) if path.suffix == ".png"]
+    write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
+    write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
+    places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {retraining(run)}"
+    return f"{best_cells(trials)}\n{COLUMNS_KEY}\n\n{outcomes(trials)}\n{places}"
+
+
+def redraw(run: Path) -> list[Path]:
+    """Write the plots and the page of a run on disk, finished or not; return their paths, the page's last.
+
+    Raises:
+        RunError: there is no run, or it is damaged.
+        SpaceError: the file of its space is gone or damaged.
+        OSError: the folder cannot be written or the disk is full.
+    """
+    config, trials = from_mapping(SearchConfig, read_config(run), str(run)), read_trials(run)
+    config = replace(config, trials=max(config.trials, len(sampled(trials))))  # a later call may have asked for more
+    facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
+    space = Space.load(config.space.space, config.space.blocks)
+    drawn = plots.draw(trials, space, OBJECTIVES[config.candidate.objective].label)
+    paths = plots.save(drawn, run)
+    write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn))
+    return [*paths, run / HTML]
 
 
 def retraining(run: Path) -> str:
-    """The command that goes on from a search."""
+    """Return the command that goes on from a search."""
     return f"python -m nas.retrain --run {shlex.quote(str(run))} --top-k 2"
-
-
-def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:
-    """What a reader has to know to judge the table, by name."""
-    compute, candidate, spec = config.compute, config.candidate, prepared.evaluator
-    seen = {
-        "train": "the whole training list, meta-val included: the per-frame score is flattered",
-        "meta-train": "meta-train only, so meta-val is unseen",
-    }
-    return {
-        "data": f"{config.data.dataset} at {prepared.size[0]}x{prepared.size[1]}, {spec.classes} classes",
-        "static network": f"{_score(prepared.static_facts)} on the validation list; trained on "
-        f"{seen[config.static.train_on]} ({spec.static_checkpoint})",
-        "scored on": f"meta-val: the last frame of {len(spec.val_windows)} windows of {config.data.window} frames",
-        "candidates": f"{candidate.epochs} epochs over {len(spec.train_windows)} windows, batch {candidate.batch}, "
-        f"Adam {candidate.learning_rate:g}{', may stop half-way' if candidate.early_stop else ''}",
-        "space": f"{space.name}, {space.blocks} blocks, {space.size:,} token strings",
-        "strategy": f"{config.strategy}, seed {config.seed}, look-ahead {config.lookahead}",
-        "fixed points": "trained and scored like the candidates, never stopped half-way; each file in baselines/ says "
-        "how its cell differs from the publication, and a step of tdnet does not take TDNet's time",
-        "computed on": f"{compute.device}, {compute.precision}, CPU threads of a worker: {compute.threads}",
-        "pace": pace(trials, config.machine.workers),
-        "features": str(prepared.features.path),
-    }
-
-
-def _score(facts: Mapping[str, Any]) -> str:
-    """A checkpoint of somebody else's may not say."""
-    return f"mIoU {100 * facts['miou']:.2f}" if isinstance(facts.get("miou"), float) else "mIoU unknown"
-
-
-def pace(trials: Sequence[Trial], workers: int) -> str:
-    """Trained trials an hour, from their wall times."""
-    times = [trial.seconds for trial in trials if trial.repeat_of is None and trial.number is not None]
-    total = sum(times)
-    if not total:
-        return "no trial was trained"
-    return (
-        f"{len(times)} trials trained in {duration(total / workers)} on {workers} workers, "
-        f"{3600 * workers * len(times) / total:.0f} an hour"
-    )

@@ -8,7 +8,7 @@ from typing import Final
 from tabulate import tabulate
 
 from nas.reporting.tabular import ABSENT
-from nas.runs.ranking import fixed_points, ranking, sampled, spreads
+from nas.runs.ranking import fixed_points, ranking, reward_of, sampled, spreads
 from nas.runs.trial import Trial
 
 COLUMNS: Final = (
@@ -27,10 +27,19 @@ COLUMNS: Final = (
 )
 
 COSTS: Final = ("parameters", "macs", "state_bytes")
+COLUMNS_KEY: Final = (
+    "params, MACs, step: cell and classifier on one later frame, after the encoder; per_frame: the static decoder. "
+    "state: memory between frames.\nstep: a median measured on the worker that trained the cell, beside all else that "
+    "ran there; to compare roughly, in one run only."
+)
+KEY: Final = (
+    "Scores are on meta-val, part of the training list, after a short training. Fixed points, which have no rank, are "
+    "hand-designed networks and the per-frame network, trained and scored like the cells. " + COLUMNS_KEY
+)
 
 
 def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> str:
-    """The best cells and all fixed points in one table, best reward first; only cells have a rank.
+    """Show the best cells and all fixed points in one table, best reward first; only cells have a rank.
 
     Scores are on meta-val; parameters, MACs and the step's time are those of one later frame of the head, the state is
     what it remembers between frames. A fixed point of several seeds shows means, and the spread (sample standard
@@ -63,7 +72,7 @@ def _number(value: float | None, scale: float, digits: int) -> str:
 
 
 def outcomes(trials: Sequence[Trial]) -> str:
-    """One sentence: how many cells were sampled and what became of them."""
+    """Say in one sentence how many cells were sampled and what became of them."""
     cells = sampled(trials)
     trained = Counter(trial.status for trial in cells if trial.repeat_of is None)
     parts = [
@@ -72,18 +81,28 @@ def outcomes(trials: Sequence[Trial]) -> str:
         (trained["failed"], "failed"),
         (sum(trial.repeat_of is not None for trial in cells), "repeated an earlier cell"),
     ]
-    said = ", ".join(f"{count} {what}" for count, what in parts if count)
-    return f"{len(cells)} cells sampled" + (f": {said}." if said else ".")
+    counts = ", ".join(f"{count} {what}" for count, what in parts if count)
+    return f"{len(cells)} cells sampled" + (f": {counts}." if counts else ".")
+
+
+def winners(trials: Sequence[Trial]) -> str:
+    """Name the best cell and the best fixed point in one sentence; empty before there is a cell with a reward."""
+    cells, fixed = ranking(trials), [trial for trial in fixed_points(trials) if trial.ok]
+    if not cells:
+        return ""
+    best = [max(group, key=reward_of) for group in (cells, fixed) if group]
+    phrases = [f"{trial.name} with a reward of {reward_of(trial):.4f}" for trial in best]
+    return f"The best cell is {', and the best fixed point '.join(phrases)}."
 
 
 def failures(trials: Sequence[Trial], form: str = "github") -> str:
-    """The reasons of failed trials with their counts, most frequent first; empty if none failed."""
+    """Count the reasons of failed trials, most frequent first; empty if none failed."""
     reasons = Counter(trial.error or "unknown" for trial in trials if not trial.ok and trial.repeat_of is None)
     return tabulate(reasons.most_common(), headers=("reason", "trials"), tablefmt=form) if reasons else ""
 
 
 def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots: Sequence[Path] = ()) -> str:
-    """The text of `report.md`.
+    """Write the text of `report.md`.
 
     Args:
         title: one line.
@@ -92,7 +111,7 @@ def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots:
         plots: PNG files relative to the report, shown in this order; their names are their captions.
     """
     sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
-    sections += ["## Best cells beside the fixed points", best_cells(trials), outcomes(trials)]
+    sections += ["## Best cells beside the fixed points", best_cells(trials), KEY, outcomes(trials)]
     if reasons := failures(trials):
         sections += ["## Failures", reasons]
     if plots:

@@ -54,6 +54,15 @@ def test_the_mean_is_over_the_clip_and_the_ratio_to_the_static_network(monkeypat
     }
     assert found["first_low"] == pytest.approx(np.percentile([6, 60, 7], 10))
     assert found["later_high"] == pytest.approx(np.percentile([2, 20, 3], 90))
+    assert found["ratio_low"] == pytest.approx(np.percentile([0.75, 0.75, 1], 10))
+    assert found["ratio_high"] == pytest.approx(np.percentile([0.75, 0.75, 1], 90))
+
+
+def test_the_ratio_of_the_per_frame_network_is_1_however_busy_the_machine_is(monkeypatch):
+    seconds = itertools.cycle([6, 2, 4])
+    monkeypatch.setattr(network_cost, "measure", lambda *_, **__: Latency(next(seconds), 0, 0))
+    found = measured(network("per_frame"), Timing(SIZE, clip=4, repeats=3), CPU)
+    assert [found[f"ratio{end}"] for end in ("_low", "", "_high")] == [1, 1, 1]
 
 
 def test_a_network_is_timed_in_eval_mode_with_a_full_memory(monkeypatch):

@@ -43,3 +43,15 @@ def test_the_legend_shows_every_class_and_is_the_same_under_every_frame():
     legend = {tuple(pixel) for pixel in first[120:].reshape(-1, 3).tolist()}
     assert set(COLOURS) <= legend
     assert (255, 255, 255) in legend
+
+
+def test_names_beyond_latin_are_letters_and_not_one_box_for_all():
+    """Pillow's own font draws the same box for every letter that it lacks."""
+
+    def legend(name):
+        return Overlay((40, 120), [name], [(255, 0, 0)])(
+            np.zeros((40, 120, 3), np.uint8), np.zeros((40, 120), np.uint8)
+        )
+
+    assert legend("дорога").shape == legend("дарога").shape
+    assert not np.array_equal(legend("дорога"), legend("дарога"))

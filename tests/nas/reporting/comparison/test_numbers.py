@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nas.reporting.comparison.figure import comparison
-from nas.reporting.comparison.numbers import Search, band, by_strategy, pairwise, summarised
+from nas.reporting.comparison.numbers import Search, band, by_strategy, pairwise, summarise
 from nas.reporting.comparison.report import comparison_report, differences_table, reading, strategies_table
 from nas.reporting.comparison.significance import bootstrap_interval, mann_whitney
 
@@ -29,7 +29,7 @@ def rows(table):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_search_is_what_loops_over_its_trials_say(run_of, seed):
     trials = [trial for trial in run_of(50, seed=seed) if trial.number is not None]
-    found = summarised("ppo", seed, list(reversed(trials)))
+    found = summarise("ppo", seed, list(reversed(trials)))
     so_far, best = [], []
     for place, trial in enumerate(trials):
         so_far += [] if trial.reward is None else [trial.reward]
@@ -47,13 +47,13 @@ def test_failures_leave_gaps_and_not_zeros(run_of):
     first, *_, last = [trial for trial in run_of(4) if trial.number is not None and trial.ok]
     lost = {"status": "failed", "reward": None, "error": "crash: gone"}
     trials = [replace(first, number=0, **lost), replace(first, number=1), replace(last, number=2, **lost)]
-    found = summarised("ppo", 0, trials)
+    found = summarise("ppo", 0, trials)
     assert math.isnan(found.best_so_far[0])
     assert found.best_so_far[1:] == (first.reward, first.reward)
     assert found.mean == first.reward
     assert math.isnan(found.late)
     with pytest.raises(ValueError, match="none of the 1 trials has a reward"):
-        summarised("ppo", 0, trials[:1])
+        summarise("ppo", 0, trials[:1])
 
 
 def test_a_band_is_mean_lowest_and_highest():

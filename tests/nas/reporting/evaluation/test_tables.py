@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from nas.reporting.evaluation.figures import accuracy, class_bars, coloured, panels
+from nas.reporting.evaluation.figures import accuracy, class_bars, colour, panels
 from nas.reporting.evaluation.record import Row
 from nas.reporting.evaluation.tables import classes, classes_csv, latencies, numbers_csv, protocols, summary
 
@@ -94,6 +94,13 @@ def test_the_front_joins_networks_that_none_beats_without_being_slower():
     )
 
 
+def test_a_measured_ratio_has_whiskers():
+    cost = {"ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.7}
+    axes = accuracy([Row("cell", [{"miou": 0.5}], [[0.5]], cost)]).axes[0]
+    [whiskers] = [segments.get_segments() for segments in axes.collections]
+    assert whiskers[0][:, 0].tolist() == pytest.approx([0.4, 0.7])
+
+
 def test_bars_are_means_over_seeds_of_the_classes_that_there_are():
     [axes] = class_bars([CELL, FLOOR], NAMES).axes
     bars = [container for container in axes.containers if hasattr(container, "patches")]
@@ -104,10 +111,11 @@ def test_bars_are_means_over_seeds_of_the_classes_that_there_are():
 
 def test_void_is_black_and_a_class_has_its_colour():
     label = np.array([[0, 1, 255]], np.uint8)
-    assert coloured(label, [(1, 2, 3), (200, 100, 0)]).tolist() == [[[1, 2, 3], [200, 100, 0], [0, 0, 0]]]
+    assert colour(label, [(1, 2, 3), (200, 100, 0)]).tolist() == [[[1, 2, 3], [200, 100, 0], [0, 0, 0]]]
 
 
 def test_panels_show_a_column_a_frame():
     picture = np.zeros((4, 6, 3), np.uint8)
     figure = panels({"frame": [picture] * 3, "label": [picture] * 3}, ("sky",), [(1, 2, 3)])
     assert [axes.get_ylabel() for axes in figure.axes] == ["frame", "", "", "label", "", ""]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["sky", "no label"]

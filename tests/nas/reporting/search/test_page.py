@@ -1,6 +1,7 @@
 """Browsers mend any page, so its markup is checked by a parser, and what it would fetch by its addresses."""
 
 import base64
+import platform
 import re
 from html.parser import HTMLParser
 
@@ -8,19 +9,17 @@ import pytest
 import yaml
 
 from nas.plot import Arguments, main
-from nas.reporting.html_page import links, page, preformatted, terms
-from nas.reporting.search.page import write_html
-from nas.reporting.search.plots import make_plots
+from nas.reporting.html_page import code_block, links, page, terms
+from nas.reporting.search.page import search_page
+from nas.reporting.search.report import redraw
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig, SpaceConfig
 from nas.settings.config_files import to_mapping
 from nas.training.saved_training import STATE
 from nas.training.video.results import training_state
-from searchspace.space import Space
 
 VOID = {"meta", "img", "br"}
-PAPER = Space.load("paper")
 NASTY = "<script>alert('1')</script> & \"x\""
 
 
@@ -61,15 +60,14 @@ def make_run(directory, trials):
     return directory
 
 
-def written(run, trials, space=PAPER):
-    pictures = [path for path in make_plots(run, trials, space) if path.suffix == ".svg"]
-    return pictures, write_html(run, trials, pictures).read_text(encoding="utf-8")
+def page_of(run):
+    return redraw(run)[-1].read_text(encoding="utf-8")
 
 
 def test_a_run_is_one_file_that_fetches_nothing(tmp_path, run_of):
     trials = run_of(20)
-    run = make_run(tmp_path / "a & <b>", trials[:3])
-    pictures, text = written(run, trials)
+    run = make_run(tmp_path / "a & <b>", trials)
+    text = page_of(run)
     found = Page(text)
     assert found.headings[:5] == [
         "Best cells beside the fixed points",
@@ -81,7 +79,7 @@ def test_a_run_is_one_file_that_fetches_nothing(tmp_path, run_of):
     prefix = "data:image/svg+xml;base64,"
     assert all(image.startswith(prefix) for image in found.images)
     assert [base64.b64decode(image.removeprefix(prefix)) for image in found.images] == [
-        path.read_bytes() for path in pictures
+        (run / "plots" / f"{stem}.svg").read_bytes() for stem in ("rewards", "sampling", "cells", "pareto")
     ]
     assert found.tags.isdisjoint({"script", "link", "iframe", "object"})
     assert re.findall(r"url\(|@import|https?:", re.sub(r"base64,[^\"]*", "", text)) == []
@@ -93,8 +91,7 @@ def test_a_run_is_one_file_that_fetches_nothing(tmp_path, run_of):
 
 
 def test_facts_and_checkpoints_stand_on_the_page(tmp_path, run_of):
-    trials = run_of(8)
-    run = make_run(tmp_path, trials[:1])
+    run = make_run(tmp_path, run_of(8))
     (run / "facts.yaml").write_text(yaml.safe_dump({"data": "camvid at 360x480", NASTY: NASTY}))
     for name, rows, files in (
         ("cell 7#-seed0", "1,0.5\n2,0.625\n3,0.25\n", ("network.pt",)),
@@ -105,7 +102,7 @@ def test_facts_and_checkpoints_stand_on_the_page(tmp_path, run_of):
         (run / "retrained" / name / "curve.csv").write_text(f"epoch,miou\n{rows}")
         for file in files:
             (run / "retrained" / name / file).touch()
-    found = Page(written(run, trials)[1])
+    found = Page(page_of(run))
     shown = "".join(found.text)
     assert shown.count(NASTY) == 2
     assert " mIoU 62.50 % on the validation list" in found.text
@@ -126,7 +123,7 @@ def test_a_damaged_curve_is_no_score_and_no_error(tmp_path, curve):
 def test_errors_of_failed_trials_are_text(tmp_path, run_of):
     first = next(trial for trial in run_of(3) if trial.genotype)
     trials = [Trial(number=0, genotype=first.genotype, status="failed", error=f"crash: {NASTY}")]
-    found = Page(written(make_run(tmp_path, trials), trials)[1])
+    found = Page(page_of(make_run(tmp_path, trials)))
     shown = "".join(found.text)
     assert f"crash: {NASTY}" in shown
     assert "1 cells sampled: 1 failed." in shown
@@ -146,7 +143,7 @@ def test_the_plot_command_writes_the_page(tmp_path, run_of):
     assert "The best cell is #" in "".join(Page((run / "report.html").read_text()).text)
 
 
-@pytest.mark.parametrize("make", [preformatted, lambda text: terms([(text, text)]), lambda text: page(text, text, {})])
+@pytest.mark.parametrize("make", [code_block, lambda text: terms([(text, text)]), lambda text: page(text, text, {})])
 def test_text_is_escaped(make):
     text = make(NASTY)
     assert "<script" not in text
@@ -155,3 +152,29 @@ def test_text_is_escaped(make):
 
 def test_a_list_of_nothing_is_nothing():
     assert links({}) == terms([]) == ""
+
+
+def test_a_page_is_read_again_while_the_search_goes_on(tmp_path, run_of):
+    run, trials = make_run(tmp_path, []), run_of(8)
+    settings = to_mapping(SearchConfig())
+    going = search_page(run, settings, {}, trials, [], refresh=30)
+    over = search_page(run, settings, {}, trials, [])
+    assert '<meta http-equiv="refresh" content="30">' in going
+    assert "The search goes on" in going
+    assert "refresh" not in re.sub("<style>.*</style>", "", over, flags=re.DOTALL)
+    assert "The search goes on" not in over
+
+
+def test_a_page_says_when_where_and_by_which_version_it_was_written(tmp_path, run_of):
+    shown = "".join(Page(page_of(make_run(tmp_path, run_of(3)))).text)
+    assert re.search(rf"Written \d{{4}}-\d\d-\d\d \d\d:\d\d \S+ on {re.escape(platform.node())}, by dyncell \S+", shown)
+
+
+def test_the_settings_of_a_continued_search_are_those_it_was_continued_with(tmp_path, run_of):
+    config = SearchConfig(space=SpaceConfig(space="paper"), trials=6)
+    with RunStore.open(tmp_path, identity={}, config=to_mapping(config)) as store:
+        for trial in run_of(8):
+            store.append(trial)
+    shown = "".join(Page(page_of(tmp_path)).text)
+    assert "trials: 8" in shown
+    assert "trials: 6" not in shown

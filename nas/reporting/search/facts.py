@@ -1,0 +1,94 @@
+"""What a reader has to know to judge or repeat a search, as sentences by name."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from cache.datasets.clips import clips
+from nas.reporting.provenance import machine
+from nas.runs.progress import duration
+from nas.runs.ranking import sampled
+from nas.runs.trial import Trial
+from nas.settings.config import SearchConfig
+from nas.training.candidates.inputs import Prepared
+from nas.training.candidates.objective import OBJECTIVES
+from searchspace.space import Space
+
+SENTENCES: Final = {
+    "data": "{dataset} at {height}x{width}, {classes} classes; training list: {frames} frames, {labelled} of them "
+    "labelled, in {clips} clips without a jump",
+    "static network": "{static_score} on the validation list; trained on {seen} ({checkpoint})",
+    "scored on": "meta-val: the last frame of {val_windows} windows of {window} frames",
+    "reward": "{reward}",
+    "candidates": "{epochs} epochs over {train_windows} windows, batch {batch}, Adam {rate:g}{early_stop}",
+    "space": "{space}, {blocks} blocks, {size:,} token strings",
+    "strategy": "{strategy}, seed {seed}, look-ahead {lookahead}",
+    "budget": "{asked} trials asked for, {sampled} recorded",
+    "fixed points": "trained and scored like the candidates, never stopped half-way; each file in baselines/ says how "
+    "its cell differs from the publication, and a step of tdnet does not take TDNet's time",
+    "computed on": "{device}, {precision}, CPU threads of a worker: {threads}; {machine}",
+    "pace": "{pace}",
+    "features": "{features}",
+}
+SEEN: Final = {
+    "train": "the whole training list, meta-val included: the per-frame score is flattered",
+    "meta-train": "meta-train only, so meta-val is unseen",
+}
+
+
+def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:
+    """Fill in SENTENCES for a search as far as it has come."""
+    frames = prepared.dataset.frames("train")
+    compute, candidate, evaluator = config.compute, config.candidate, prepared.evaluator
+    values = {
+        "dataset": config.data.dataset,
+        "height": prepared.size[0],
+        "width": prepared.size[1],
+        "classes": evaluator.classes,
+        "frames": len(frames),
+        "labelled": sum(frame.labelled for frame in frames),
+        "clips": len(clips(frames)),
+        "static_score": _score(prepared.static_facts),
+        "seen": SEEN[config.static.train_on],
+        "checkpoint": evaluator.static_checkpoint,
+        "val_windows": len(evaluator.val_windows),
+        "window": config.data.window,
+        "reward": OBJECTIVES[candidate.objective].explanation,
+        "epochs": candidate.epochs,
+        "train_windows": len(evaluator.train_windows),
+        "batch": candidate.batch,
+        "rate": candidate.learning_rate,
+        "early_stop": ", may stop half-way" if candidate.early_stop else "",
+        "space": space.name,
+        "blocks": space.blocks,
+        "size": space.size,
+        "strategy": config.strategy,
+        "seed": config.seed,
+        "lookahead": config.lookahead,
+        "asked": config.trials,
+        "sampled": len(sampled(trials)),
+        "device": compute.device,
+        "precision": compute.precision,
+        "threads": compute.threads,
+        "machine": machine(),
+        "pace": pace(trials, config.machine.workers),
+        "features": prepared.features.path,
+    }
+    return {name: sentence.format_map(values) for name, sentence in SENTENCES.items()}
+
+
+def _score(static_facts: Mapping[str, Any]) -> str:
+    """Quote the static network's score; a checkpoint from elsewhere may not say."""
+    miou = static_facts.get("miou")
+    return f"mIoU {100 * miou:.2f}" if isinstance(miou, float) else "mIoU unknown"
+
+
+def pace(trials: Sequence[Trial], workers: int) -> str:
+    """Say how many trials an hour were trained, by their wall times."""
+    times = [trial.seconds for trial in trials if trial.repeat_of is None and trial.number is not None]
+    total = sum(times)
+    if not total:
+        return "no trial was trained"
+    return (
+        f"{len(times)} trials trained in {duration(total / workers)} on {workers} workers, "
+        f"{3600 * workers * len(times) / total:.0f} an hour"
+    )
