@@ -110,13 +110,13 @@ def _replay(arguments: Arguments, name: str, seed: int) -> Replayed:
 
 def table(arguments: Arguments, searches: Sequence[Replayed]) -> str:
     """Write a line for each strategy: mean and spread at each budget, and p of a test against the first one."""
-    from nas.reporting.tabular import aligned
+    from nas.reporting.tabular import aligned_table
 
     by_name = {name: [each for each in searches if each.strategy == name] for name in arguments.strategies}
     reference = by_name[arguments.strategies[0]]
     headers = ["strategy", *(f"best of {budget}" for budget in arguments.budgets)]
     lines = [[name, *cells(group, reference), *means(group)] for name, group in by_name.items()]
-    return aligned([*headers, "chosen", "last 20", "cells", "seconds"], lines, "github")
+    return aligned_table([*headers, "chosen", "last 20", "cells", "seconds"], lines, "github")
 
 
 def cells(group: Sequence[Replayed], reference: Sequence[Replayed]) -> Iterator[str]:

@@ -26,7 +26,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     write_text(path, csv_text(rows))
 
 
-def table(headers: Sequence[str], lines: Sequence[Sequence[object]], form: str) -> str:
+def aligned_table(headers: Sequence[str], lines: Sequence[Sequence[object]], form: str) -> str:
     """Format a table with its first column left and all others right; `form` is tabulate's name of the format."""
     sides = ("left", *["right"] * (len(headers) - 1))
     return str(tabulate(lines, headers=headers, tablefmt=form, colalign=sides, disable_numparse=True))

@@ -122,7 +122,9 @@ def panels(
     patches = [
         Patch(color=to_hex((red / 255, green / 255, blue / 255)), label=name) for name, (red, green, blue) in legend
     ]
-    columns = min(len(patches), 2 * count)
+    columns = max(
+        1, int(figure.get_figwidth() / (0.8 + 0.12 * max(len(name) for name, _ in legend)))
+    )  # inches of a handle, of a letter
     figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=13)
     return figure
 

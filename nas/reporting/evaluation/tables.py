@@ -5,7 +5,7 @@ from math import isnan
 from typing import Final
 
 from nas.reporting.evaluation.record import Numbers, Row
-from nas.reporting.tabular import ABSENT, csv_text, spread, table
+from nas.reporting.tabular import ABSENT, aligned_table, csv_text, spread
 
 Columns = Sequence[tuple[str, str, float, int]]  # heading, name of the number, factor, decimals
 
@@ -47,7 +47,7 @@ def protocols(rows: Sequence[Row], form: str = "github") -> str:
 def latencies(rows: Sequence[Row], form: str = "github") -> str:
     """Show median milliseconds of each kind of frame, with 10th and 90th percentile, a line a network."""
     lines = [[row.name, *(_range(row.cost, kind) for _, kind in KINDS)] for row in rows if "mean" in row.cost]
-    return table(("network", *(heading for heading, _ in KINDS)), lines, form) if lines else "Not measured."
+    return aligned_table(("network", *(heading for heading, _ in KINDS)), lines, form) if lines else "Not measured."
 
 
 def classes(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float], form: str = "github") -> str:
@@ -57,7 +57,7 @@ def classes(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float], 
         [name, f"{100 * share:.2f}", *(_mean_and_spread([iou[place] for iou in row.iou], 100, 2) for row in rows)]
         for place, (name, share) in enumerate(zip(names, shares, strict=True))
     ]
-    return table(headers, lines, form)
+    return aligned_table(headers, lines, form)
 
 
 def numbers_csv(rows: Sequence[Row]) -> str:
@@ -88,7 +88,7 @@ def _table(rows: Sequence[Row], columns: Columns, form: str) -> str:
     known = _union(numbers for row in rows for numbers in (*row.scores, row.cost))
     columns = [column for column in columns if column[1] in known]
     lines = [[row.name, len(row.iou) or ABSENT, *(_cell(row, *column[1:]) for column in columns)] for row in rows]
-    return table(("network", "seeds", *(heading for heading, *_ in columns)), lines, form)
+    return aligned_table(("network", "seeds", *(heading for heading, *_ in columns)), lines, form)
 
 
 def _cell(row: Row, name: str, factor: float, decimals: int) -> str:
