@@ -37,8 +37,8 @@ class EvaluationReport:
 
     @property
     def summary(self) -> str:
-        """Table of scores and costs so far."""
-        return tables.summary(self._found.rows)
+        """Table of scores and costs so far, and what they were computed and measured on."""
+        return f"{tables.summary(self._found.rows)}\nComputed on {self._found.facts['computed on']}."
 
     def add(self, name: str, seeds: Sequence[Evaluation], cost: Mapping[str, float]) -> None:
         """Add a network and write `evaluation.json`, `report.md`, `networks.csv` and `classes.csv`.
