@@ -18,9 +18,9 @@ FIXED_POINTS: Final = (  # line and shape of each one's colour
     (RED, "--", "D"),
     (PURPLE, "-.", "s"),
     (GREEN, ":", "P"),
-    (SKY, "--", "X"),
-    (BLUE, "-.", "v"),
-    (GREY, "--", "^"),
+    (SKY, (0, (7, 2, 1, 2, 1, 2)), "X"),
+    (BLUE, (0, (1, 3)), "v"),
+    (GREY, (0, (9, 4)), "^"),
 )
 OUTCOMES: Final = {  # name, face, edge and shape of a trial's point
     "finished": ("trained to the end", BLUE, BLUE, "o"),

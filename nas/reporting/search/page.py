@@ -27,14 +27,19 @@ DATA_CAPTION: Final = (
 PLOTS: Final = {  # name -> heading and caption
     "rewards": (
         "Reward over the search",
-        "A point is a trial. Lines are the best reward so far, a moving mean, and the fixed points.",
+        "A point is a trial. Lines are the best reward so far, the fixed points and, once there are enough trials for "
+        "one, a moving mean.",
     ),
     "sampling": (
         "What was sampled",
         "How often each choice was sampled over the search, beside what uniform sampling would give.",
     ),
     "cells": ("The best cells", "Inputs stand left, the output right; a card is a block, which joins two tensors."),
-    "pareto": ("Reward against cost", "The line joins the cells that no other beats in reward without costing more."),
+    "pareto": (
+        "Reward against cost",
+        "The line joins the cells and fixed points that no other beats in reward without costing more. Numbers are "
+        "trials; times were measured on the workers beside all else that ran there.",
+    ),
 }
 FILES: Final = ("report.md", "trials.jsonl", "config.yaml", "inputs.yaml", "search.log", "controller.pt", "plots")
 
