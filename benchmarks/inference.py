@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.static.network import StaticNetwork
-from nas.evaluation.network_cost import Timing, counted, measured
+from nas.evaluation.network_cost import Timing, count_costs, measure_costs
 from nas.networks.heads import Head, build_head
 from nas.networks.video_network import VideoNetwork
 from nas.settings.allocator import keep_freed_memory
@@ -60,7 +60,7 @@ def networks(static: StaticNetwork) -> dict[str, VideoNetwork]:
 
 def line(name: str, network: VideoNetwork, timing: Timing, compute: Compute) -> list[object]:
     """Measure a network; return its line of the table."""
-    times, counts = measured(network, timing, compute), counted(network, timing.size)
+    times, counts = measure_costs(network, timing, compute), count_costs(network, timing.size)
     later, per_frame = 1e3 * times["later"], 1e3 * times["per_frame"]
     spread = 1e3 * (times["later_high"] - times["later_low"]) / 2
     size = "x".join(map(str, timing.size))

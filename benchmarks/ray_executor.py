@@ -1,4 +1,4 @@
-"""What Ray costs and gives: overhead of a trial, workers against threads, memory of the features, a crowd of workers.
+"""Costs and gains of Ray: overhead of a trial, workers against threads, memory of the features, a crowd of workers.
 
     python benchmarks/ray_executor.py [--workers 2] [--crowd 64] [--only overhead candidates crowd]
 

@@ -73,7 +73,7 @@ class Mask:
 
     @property
     def is_coloured(self) -> bool:
-        """Whether pixels are colours and no index."""
+        """Tell whether pixels are colours and no index."""
         return self.pixels.ndim == 3
 
 

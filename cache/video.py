@@ -43,7 +43,7 @@ NEAR: Final = 64  # frames ahead that are decoded rather than sought
 
 @dataclass(frozen=True)
 class Video:
-    """What is known of a video file before its frames are decoded."""
+    """Facts of a video file that are known before its frames are decoded."""
 
     path: Path
     rate: float

@@ -72,7 +72,7 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Evaluate network after network, leaving a report of those that are done, and print the table."""
     # These load torch, for which --help and a bad flag need not wait.
-    from nas.evaluation.network_cost import Timing, counted, measured
+    from nas.evaluation.network_cost import Timing, count_costs, measure_costs
     from nas.evaluation.scores import evaluate
     from nas.networks.loading import load_network
     from nas.reporting.evaluation.facts import evaluation_facts
@@ -97,7 +97,7 @@ def main(arguments: Arguments) -> None:
         for path in paths:
             network, _ = load_network(path, len(data.classes))
             seeds.append(evaluate(network, data, compute, report.shown, name))
-        report.add(name, seeds, counted(network, timing.size) | measured(network, timing, compute))
+        report.add(name, seeds, count_costs(network, timing.size) | measure_costs(network, timing, compute))
     report.write_pictures()
     print(report.summary)
     print(folder / "report.md")

@@ -67,7 +67,7 @@ def main(arguments: Arguments) -> None:
 
     compute = resolve(arguments.config.compute)
     space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
-    config = resolved(arguments.config, compute, space)
+    config = resolve_auto(arguments.config, compute, space)
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
     with RunStore.open(run_directory(arguments, config), identity=identity(config), config=to_mapping(config)) as store:
@@ -98,7 +98,7 @@ def main(arguments: Arguments) -> None:
         print(report())
 
 
-def resolved(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
+def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
     """Replace every `auto` of a configuration by what it means on this machine and for this space."""
     from nas.settings.compute import threads_of_worker
     from nas.training.candidates.memory import share_of_memory
@@ -155,7 +155,7 @@ def evaluate_fixed_points(
                 waiting.append(Job(fixed_point=name, genotype=genotype, seed=seed))
     missing = len(waiting)
     while missing:
-        for trial in completed(executor, waiting):
+        for trial in collect(executor, waiting):
             store.append(trial)
             missing -= 1
             log.info("%s: %s [%d fixed points to go]", trial.name, outcome(trial), missing)
@@ -208,7 +208,7 @@ def search(
         if told not in known and original != told:
             record(told, replace(known[original], number=told, genotype=asked, repeat_of=original, seconds=0.0))
         while told not in known:
-            for trial in completed(executor, waiting):
+            for trial in collect(executor, waiting):
                 record(trial.number, trial)
                 guard.observe(trial)
         strategy.tell(known[told])
@@ -223,7 +223,7 @@ def _judged_by(halfway: Halfway, config: CandidateConfig) -> Halfway | None:
     return Halfway(mean=0.0, slack=0.0, draw=0.0) if config.measure_halfway else None
 
 
-def completed(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial]:
+def collect(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial]:
     """Keep the workers busy with the waiting jobs; return the trials that finished or failed meanwhile."""
     while waiting and executor.free_slots():
         executor.submit(waiting.popleft())

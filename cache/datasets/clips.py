@@ -186,7 +186,7 @@ def labelled_clips(frames: Sequence[Frame]) -> tuple[range, ...]:
     return tuple(range(clip.start, labelled[-1] + 1) for clip, labelled in ends if labelled)
 
 
-def thinned(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
+def thin_labels(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
     """Take labels away from all frames but those at every `every`-th place of their clip."""
     places = (place for clip in clips(frames) for place in range(1, len(clip) + 1))
     return tuple(

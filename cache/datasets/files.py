@@ -162,7 +162,7 @@ class FileDataset(ABC):
         return digest.hexdigest()
 
     def _options(self) -> tuple[object, ...]:
-        """What else labels and images depend on, where it is not the default."""
+        """Collect what else labels and images depend on, where it is not the default."""
         code, fitted = self.code, (self._fit, self._size)
         coloured = (code.colours, code.void_colour, code.by_colour) if code.reads_colours else ()
         return (*coloured, *(fitted if self._fit != "same" else ()))

@@ -28,7 +28,7 @@ _SINCE_1970: Final = {10: 1, 13: 10**3, 16: 10**6, 19: 10**9}  # digits of such 
 
 
 class _Order(NamedTuple):
-    """What sorts the files of one folder: a value for each name."""
+    """Key that sorts the files of one folder: a value for each name."""
 
     values: dict[str, Decimal]
     are_times: bool

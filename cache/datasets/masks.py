@@ -18,7 +18,7 @@ NAMED: Final = 3  # unknown colours that a message names
 
 @dataclass(frozen=True)
 class MaskCode:
-    """What pixels of a data set's masks mean."""
+    """Meaning of the pixels of a data set's masks."""
 
     dataset: str
     classes: tuple[str, ...]
@@ -137,7 +137,7 @@ class MaskCode:
 
 
 def _is_grey(palette: NDArray[np.uint8]) -> bool:
-    """Whether a palette only shows its positions, and tells nothing about classes."""
+    """Tell whether a palette only shows its positions, and tells nothing about classes."""
     return bool((palette == np.arange(len(palette))[:, None]).all())
 
 

@@ -156,7 +156,7 @@ def weights_fingerprint(network: StaticNetwork) -> str:
 
 
 def shape_of(network: StaticNetwork) -> dict[str, Any]:
-    """What a file has to hold beside the weights, so that `of_shape` can make a network for them."""
+    """List what a file has to hold beside the weights, so that `of_shape` can make a network for them."""
     return {"classes": network.classes, "encoder": network.encoder_name}
 
 

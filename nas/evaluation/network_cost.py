@@ -38,7 +38,7 @@ class Timing:
     """Number of timed repetitions of each kind of frame; 0 measures nothing."""
 
 
-def counted(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
+def count_costs(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
     """Count a network on images of height and width `size`; nothing is computed.
 
     Returns:
@@ -53,7 +53,7 @@ def counted(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
     return {"parameters": parameters, "macs_first": first, "macs_later": later, "state_bytes": state_bytes(state)}
 
 
-def measured(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:
+def measure_costs(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:
     """Time a network, which is moved to the device and left in eval mode, on a random image.
 
     Returns:

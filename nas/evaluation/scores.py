@@ -111,10 +111,10 @@ def evaluate(
                 if place in shown:
                     kept[place] = pred[0].byte().cpu().numpy()
                 progress.update()
-    return Evaluation(later, first, windowed(network, data, compute), steadiness.scores(), kept)
+    return Evaluation(later, first, score_windows(network, data, compute), steadiness.scores(), kept)
 
 
-def windowed(network: VideoNetwork, data: EvaluationData, compute: Compute) -> ConfusionMatrix:
+def score_windows(network: VideoNetwork, data: EvaluationData, compute: Compute) -> ConfusionMatrix:
     """Score the last frame of every window."""
     matrix = ConfusionMatrix(len(data.classes), compute.device)
     for positions in tqdm(batched(data.windows, AT_ONCE), "windows", unit="batch", leave=False, disable=None):

@@ -14,7 +14,7 @@ from cache.errors import DataError
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.commands import commands
 from nas.settings.config import PretrainConfig
-from nas.settings.config_files import CONFIG_FILE, from_mapping, overlaid, preset_names, preset_path, read_mapping
+from nas.settings.config_files import CONFIG_FILE, from_mapping, overlay, preset_names, preset_path, read_mapping
 from nas.settings.errors import NonFiniteError, RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.signals import end_on_sigterm
@@ -106,4 +106,4 @@ def _base_config(config: type[Config], words: Sequence[str]) -> Config:
         sources.append(preset_path(dataset))
     if known.preset is not None:
         sources.append(preset_path(known.preset))
-    return from_mapping(config, overlaid([read_mapping(source) for source in sources]), " + ".join(map(str, sources)))
+    return from_mapping(config, overlay([read_mapping(source) for source in sources]), " + ".join(map(str, sources)))

@@ -47,7 +47,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise RunError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise RunError(f"{path} must hold settings by section, but holds {type(content).__name__}")
-    if text.startswith(SEAL) and text != sealed(text.partition("\n")[2]):
+    if text.startswith(SEAL) and text != seal(text.partition("\n")[2]):
         raise RunError(
             f"{path} is not as it was written, says the checksum in its first line; restore the file, "
             "or remove that line if the change is meant"
@@ -57,15 +57,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 def write_mapping(path: Path, content: Mapping[str, Any]) -> None:
     """Write what `read_mapping` reads, atomically, under its checksum."""
-    write_text(path, sealed(yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True)))
+    write_text(path, seal(yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True)))
 
 
-def sealed(text: str) -> str:
+def seal(text: str) -> str:
     """Put a text under the line with its checksum."""
     return f"{SEAL}{xxh3_64_hexdigest(text.encode())}\n{text}"
 
 
-def overlaid(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def overlay(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge mappings of sections; later layers win, setting by setting."""
     result: dict[str, Any] = {}
     for layer in layers:

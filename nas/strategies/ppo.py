@@ -29,8 +29,8 @@ IMITATION_RATE: Final = 1e-3
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Experience of B trials, of D tokens each."""
+class Experience:
+    """Experience of B trials with cells of D tokens each."""
 
     tokens: Tensor
     """Tokens of the cells, int64 (B, D)."""
@@ -123,20 +123,20 @@ class PPO:
             clip_norm=self.config.clip_norm,
         )
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, batch: Experience) -> Tensor:
         """Return the clipped surrogate less the entropy bonus, a scalar."""
         log_prob, entropy = self.controller.evaluate(batch.tokens)
         surrogate = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantage, self.config.clip)
         return surrogate - self.config.entropy * entropy.mean()
 
-    def minibatches(self, epoch: int) -> Iterator[Batch]:
+    def minibatches(self, epoch: int) -> Iterator[Experience]:
         """Yield the latest trials in a random order, `minibatch` at a time; advantages are against today's baseline."""
         tokens, old_log_prob, reward = zip(*self.latest, strict=True)
         all_tokens, all_log_prob = torch.cat(tokens), torch.cat(old_log_prob)
         advantage = torch.tensor(reward, dtype=torch.float64) - self.baseline
         generator = Generator().manual_seed(stream(self.seed, "minibatches", self.told, epoch))
         for rows in torch.split(torch.randperm(len(reward), generator=generator), self.config.minibatch):
-            yield Batch(all_tokens[rows], all_log_prob[rows], advantage[rows])
+            yield Experience(all_tokens[rows], all_log_prob[rows], advantage[rows])
 
     def pending_cells(self) -> list[Genotype]:
         """List the cells asked for and not told, oldest first."""

@@ -1,4 +1,4 @@
-"""Whether two small samples differ: an exact test, its limits, and an interval of the difference of means."""
+"""Difference of two small samples: an exact test, its limits, and an interval of the difference of means."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -34,7 +34,7 @@ EVER_CACHED: Final[tuple[tuple[Split, ...], ...]] = (CACHED, ("train", "val"))  
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a search starts from."""
+    """Start of a search: data, features and what evaluators are built from."""
 
     dataset: Dataset
     size: tuple[int, int]

@@ -31,7 +31,7 @@ from nas.training.saved_training import SavedTraining, Stateful
 
 log = logging.getLogger(__name__)
 
-Batch = tuple[Tensor, Tensor]
+LabelledImages = tuple[Tensor, Tensor]  # as `LabelledFrames.batch` gives them
 
 
 class Pretraining:
@@ -105,7 +105,7 @@ class Pretraining:
         )
         self._saved.finish()
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
+    def _batches(self, epoch: int) -> Iterator[LabelledImages]:
         generator = torch.Generator().manual_seed(stream(self._seed, "static", "epoch", epoch))
         order = torch.randperm(len(self._train), generator=generator).tolist()
         size = self._config.batch
@@ -113,7 +113,7 @@ class Pretraining:
             images, labels = self._train.batch(order[step * size : (step + 1) * size], self._compute.device)
             yield augment(images, labels, self._config.scale_range, generator)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, batch: LabelledImages) -> Tensor:
         """Add up cross-entropies: at full working resolution, and of auxiliary heads at their own, which is cheap."""
         images, labels = batch
         with self._compute.autocast():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from baselines.warping import agree
-from cache.datasets.clips import Dataset, labelled_clips, thinned, windows
+from cache.datasets.clips import Dataset, labelled_clips, thin_labels, windows
 from cache.errors import DataError
 from cache.flow import FlowCache, Pair, ensure_flows
 from cache.frames import Frames
@@ -74,7 +74,7 @@ class VideoData:
             offsets = (-1, 1) if checked else (-1,)
             flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=offsets)
         positions = tuple(window.positions for window in found)
-        learnt = Frames(dataset, thinned(train, label_every), size)  # in the same windows, whatever is labelled
+        learnt = Frames(dataset, thin_labels(train, label_every), size)  # in the same windows, whatever is labelled
         return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked)
 
     def read(self, positions: Tensor, device: torch.device) -> Windows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cache.datasets.clips import Dataset, thinned
+from cache.datasets.clips import Dataset, thin_labels
 from cache.frames import LabelledFrames
 from cache.static.network import load_checkpoint, weights_fingerprint
 from nas.networks.class_names import check_classes
@@ -24,7 +24,7 @@ from nas.training.video.data import VideoData
 
 @dataclass(frozen=True, eq=False)
 class VideoInputs:
-    """What video networks start and learn from."""
+    """Data, static network and teacher that video networks start and learn from."""
 
     dataset: Dataset
     size: tuple[int, int]
@@ -105,5 +105,5 @@ def _class_weights(recipe: RecipeConfig, dataset: Dataset, size: tuple[int, int]
     """Weigh classes by their pixels in the labels that are learnt from, if the recipe says so."""
     if not recipe.class_weights:
         return None
-    labelled = LabelledFrames(dataset, thinned(dataset.frames("train"), recipe.label_every), size)
+    labelled = LabelledFrames(dataset, thin_labels(dataset.frames("train"), recipe.label_every), size)
     return class_weights(labelled.class_counts(len(dataset.classes)))

@@ -148,7 +148,7 @@ class Retraining:
         batches = batched([data.windows[place] for place in order], config.batch)
         for positions in tqdm(batches, f"epoch {epoch + 1}", self._steps, unit="batch", leave=False, disable=None):
             views = Views.draw(len(positions), data.train.size, config.scale_range, generator, config.crop)
-            yield data.read(positions, self._compute.device).seen_in(views)
+            yield data.read(positions, self._compute.device).apply(views)
 
     def _loss(self, static_learns: bool, windows: Windows) -> Tensor:
         """Add up the mean cross-entropies of the frames that count, and ETC's terms."""

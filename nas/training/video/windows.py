@@ -22,7 +22,7 @@ class Windows:
     flows: Tensor | None = None
     """Flows (T - 1, N, 2, H, W) from each frame after the first to the one before it; None where none are needed."""
 
-    def seen_in(self, views: Views) -> "Windows":
+    def apply(self, views: Views) -> "Windows":
         """Put all frames of each window in its view."""
         flows = None if self.flows is None else views.of_flows(self.flows)
         return Windows(views.of_images(self.images), views.of_labels(self.labels), flows)

@@ -9,7 +9,7 @@ from cache.static.network import StaticNetwork, deepest
 from nas.evaluation import network_cost
 from nas.evaluation.head_cost import complexity
 from nas.evaluation.latency import Latency
-from nas.evaluation.network_cost import Timing, counted, measured
+from nas.evaluation.network_cost import Timing, count_costs, measure_costs
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
@@ -30,7 +30,7 @@ def test_a_later_frame_is_the_encoder_that_the_head_needs_and_what_the_search_co
     with torch.utils.flop_counter.FlopCounterMode(display=False) as encoder, torch.no_grad():
         made.static.encoder(torch.zeros(1, 3, *SIZE), deepest(made.head.needs))
     head = complexity(made.head, ENCODED, made.static.decoder)
-    found = counted(made, SIZE)
+    found = count_costs(made, SIZE)
     assert found["macs_later"] == encoder.get_total_flops() // 2 + head["macs"]
     assert found["state_bytes"] == head["state_bytes"]
     assert found["parameters"] == sum({id(p): p.numel() for p in made.parameters()}.values())
@@ -38,8 +38,8 @@ def test_a_later_frame_is_the_encoder_that_the_head_needs_and_what_the_search_co
 
 
 def test_the_first_frame_is_the_static_networks_and_nothing_is_remembered_without_a_cell():
-    found = counted(network("per_frame"), SIZE)
-    assert found["macs_first"] == found["macs_later"] == counted(network("tdnet"), SIZE)["macs_first"]
+    found = count_costs(network("per_frame"), SIZE)
+    assert found["macs_first"] == found["macs_later"] == count_costs(network("tdnet"), SIZE)["macs_first"]
     assert found["state_bytes"] == 0
 
 
@@ -47,7 +47,7 @@ def test_the_mean_is_over_the_clip_and_the_ratio_to_the_static_network(monkeypat
     warm_up, rounds = [(99, 99, 99)] * 2, [(6, 2, 4), (60, 20, 40), (7, 3, 4)]  # the machine was slow in one round
     seconds = itertools.chain.from_iterable(warm_up + rounds)
     monkeypatch.setattr(network_cost, "measure", lambda *_, **__: Latency(next(seconds), 0, 0))
-    found = measured(network("tdnet"), Timing(SIZE, clip=4, repeats=3), CPU)
+    found = measure_costs(network("tdnet"), Timing(SIZE, clip=4, repeats=3), CPU)
     assert {name: found[name] for name in ("first", "later", "per_frame", "mean", "ratio")} == {
         **{"first": 7, "later": 3, "per_frame": 4},
         **{"mean": 4, "ratio": 0.75},  # of 3, 30 and 4, and of 3/4, 30/40 and 4/4
@@ -61,7 +61,7 @@ def test_the_mean_is_over_the_clip_and_the_ratio_to_the_static_network(monkeypat
 def test_the_ratio_of_the_per_frame_network_is_1_however_busy_the_machine_is(monkeypatch):
     seconds = itertools.cycle([6, 2, 4])
     monkeypatch.setattr(network_cost, "measure", lambda *_, **__: Latency(next(seconds), 0, 0))
-    found = measured(network("per_frame"), Timing(SIZE, clip=4, repeats=3), CPU)
+    found = measure_costs(network("per_frame"), Timing(SIZE, clip=4, repeats=3), CPU)
     assert [found[f"ratio{end}"] for end in ("_low", "", "_high")] == [1, 1, 1]
 
 
@@ -74,7 +74,7 @@ def test_a_network_is_timed_in_eval_mode_with_a_full_memory(monkeypatch):
         return later(images, state)
 
     monkeypatch.setattr(made, "later", spy)
-    times = measured(made, Timing(SIZE, clip=2, repeats=2), CPU)
+    times = measure_costs(made, Timing(SIZE, clip=2, repeats=2), CPU)
     assert set(seen) == {(False, (1, 3, *SIZE), 4)}
     assert 0 < times["later_low"] <= times["later"] <= times["later_high"]
     assert "peak_bytes" not in times
@@ -84,9 +84,9 @@ def test_what_needs_too_much_memory_or_shall_not_be_timed_has_no_latency(monkeyp
     def full(*_, **__):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    assert measured(network("tdnet"), Timing(SIZE, clip=2, repeats=0), CPU) == {}
+    assert measure_costs(network("tdnet"), Timing(SIZE, clip=2, repeats=0), CPU) == {}
     monkeypatch.setattr(network_cost, "measure", full)
-    assert measured(network("tdnet"), Timing(SIZE, clip=2, repeats=1), CPU) == {}
+    assert measure_costs(network("tdnet"), Timing(SIZE, clip=2, repeats=1), CPU) == {}
     assert "images of 33x50 need more memory than there is" in caplog.text
 
 
@@ -96,4 +96,4 @@ def test_a_bug_while_timing_is_not_taken_for_a_lack_of_memory(monkeypatch):
 
     monkeypatch.setattr(network_cost, "measure", broken)
     with pytest.raises(RuntimeError, match="sizes do not match"):
-        measured(network("tdnet"), Timing(SIZE, clip=2, repeats=1), CPU)
+        measure_costs(network("tdnet"), Timing(SIZE, clip=2, repeats=1), CPU)

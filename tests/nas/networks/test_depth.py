@@ -9,7 +9,7 @@ import torch
 import searchspace.space
 from cache.static.network import StaticNetwork
 from nas.evaluation.head_cost import multiply_adds
-from nas.evaluation.network_cost import counted
+from nas.evaluation.network_cost import count_costs
 from nas.networks.heads import build_head, unroll_dec
 from nas.networks.video_network import VideoNetwork
 from searchspace.choices import Choice
@@ -79,4 +79,4 @@ def test_a_later_frame_costs_the_blocks_of_the_encoder_up_to_the_deepest_layer_r
         features = STATIC.features(CLIP[0])
         state = made.head.init_state(features)
         head = multiply_adds(lambda: made.head.classifier(made.head.step(features, state)[0]))
-    assert counted(made, SIZE)["macs_later"] == encoder + head
+    assert count_costs(made, SIZE)["macs_later"] == encoder + head

@@ -6,7 +6,7 @@ import yaml
 from nas.settings.config import PPOConfig, PretrainConfig, SearchConfig, StaticConfig
 from nas.settings.config_files import (
     from_mapping,
-    overlaid,
+    overlay,
     preset_names,
     preset_path,
     read_mapping,
@@ -35,7 +35,7 @@ def test_yaml_floats_without_a_point_are_numbers():
 
 def test_later_layers_win_setting_by_setting():
     layers = [{"static": {"epochs": 3, "batch": 4}, "seed": 1}, {"static": {"batch": 8}}]
-    assert overlaid(layers) == {"static": {"epochs": 3, "batch": 8}, "seed": 1}
+    assert overlay(layers) == {"static": {"epochs": 3, "batch": 8}, "seed": 1}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from nas.runs.trial import Trial
 from nas.settings.config import ControllerConfig, PPOConfig
 from nas.strategies.controller import Controller
-from nas.strategies.ppo import PPO, Batch, clipped_surrogate
+from nas.strategies.ppo import PPO, Experience, clipped_surrogate
 from searchspace.space import Space
 
 SPACE = Space.load("paper")
@@ -69,7 +69,7 @@ def test_the_loss_of_a_minibatch_of_any_size_is_the_mean_done_by_hand(rows):
     for a, s, (_, entropy) in zip(advantage, shift, alone, strict=True):
         ratio = math.exp(s)
         by_hand -= min(ratio * a, min(max(ratio, 0.9), 1.1) * a) / rows + 0.01 * entropy.item() / rows
-    loss = strategy.loss(Batch(tokens, old.double(), torch.tensor(advantage)))
+    loss = strategy.loss(Experience(tokens, old.double(), torch.tensor(advantage)))
     assert loss.shape == ()
     assert loss.item() == pytest.approx(by_hand, abs=1e-5)  # old log-probabilities near -46 are float32 here
 

@@ -116,7 +116,6 @@ def test_facts_and_checkpoints_stand_on_the_page(tmp_path, run_of):
 )
 def test_a_damaged_curve_is_no_score_and_no_error(tmp_path, curve):
     (tmp_path / "curve.csv").write_bytes(curve)
-    (tmp_path / "last.pt").touch()
     assert training_state(tmp_path / "network.pt") == "(its curve.csv is damaged)"
 
 
