@@ -164,6 +164,7 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
         raise RunError(f"the networks were trained at {found}; name one size for all with --size HEIGHT WIDTH")
     cache = MachineConfig(cache_dir=arguments.cache_dir).cache
     window = arguments.window or max(slots) + 1
+    dataset = open_dataset(arguments.dataset or NO_RUN, arguments.data_root, window)
     return EvaluationData.of(dataset, arguments.split, arguments.size or sizes.pop(), window, cache)
 
 

@@ -28,6 +28,7 @@ def main(arguments: Arguments) -> None:
     # These load torch, for which --help and a bad flag need not wait.
     from cache.datasets.catalog import open_dataset
     from nas.settings.compute import start
+    from nas.training.labels import check_labels
     from nas.training.static.ensure import ensure_static
 
     config = arguments.config
@@ -37,6 +38,7 @@ def main(arguments: Arguments) -> None:
         )
     compute = start(config.compute)
     dataset = open_dataset(config.data.dataset, config.machine.data_root)
+    check_labels(dataset, config.machine.cache)
     path = ensure_static(config, dataset, config.machine.cache, compute)
     print(path)
 

@@ -123,20 +123,25 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     # These load torch, for which --help and a bad flag need not wait.
     from nas.settings.compute import start
     from nas.training.candidates.inputs import static_of_run
+    from nas.training.labels import check_labels
     from nas.training.video.ensure import VideoTraining
     from nas.training.video.inputs import read_inputs
 
     compute, machine = start(arguments.compute), search.machine
     machine = replace(machine, data_root=arguments.data_root or machine.data_root)
     machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
-    dataset = open_dataset(search.data.dataset, machine.data_root)
+    window = arguments.config.retrain.window or search.data.window
+    dataset = open_dataset(search.data.dataset, machine.data_root, window)
+    check_labels(dataset, machine.cache)
     checkpoint = arguments.checkpoint or search.static.checkpoint
-    checkpoint = checkpoint or static_of_run(arguments.run, search, dataset, machine.cache)
+    if checkpoint is None:
+        searched = open_dataset(search.data.dataset, machine.data_root, search.data.window)
+        checkpoint = static_of_run(arguments.run, search, searched, machine.cache)
     inputs = read_inputs(
         arguments.config,
         dataset,
         size=scaled_size(dataset.size, search.data.scale),
-        window=arguments.config.retrain.window or search.data.window,
+        window=window,
         static_checkpoint=checkpoint,
         cache_dir=machine.cache,
         compute=compute,

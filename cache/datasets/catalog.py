@@ -20,12 +20,13 @@ ON_DISK: Final[dict[str, Callable[[Path], Dataset]]] = {
 MADE_UP: Final[dict[str, Callable[[], Dataset]]] = {"shapes": Shapes}
 
 
-def open_dataset(name: str, root: Path | None) -> Dataset:
+def open_dataset(name: str, root: Path | None, window: int = 2) -> Dataset:
     """Open a data set by name.
 
     Args:
         name: key of `ON_DISK` or `MADE_UP`.
         root: its folder, or a folder that holds it under its name; None for $DYNCELL_DATA. Made-up data needs none.
+        window: number of frames that a window shall have; of Cityscapes' snippets no more than these are listed.
 
     Raises:
         DataError: no such data set, no folder given, or the data is not there.
@@ -39,4 +40,5 @@ def open_dataset(name: str, root: Path | None) -> Dataset:
             raise DataError(f"the data set {name} needs its folder; name it with --data-root or $DYNCELL_DATA")
         root = Path(os.environ["DYNCELL_DATA"])
     inside = root / name
-    return ON_DISK[name](inside if inside.is_dir() else root)
+    dataset = ON_DISK[name](inside if inside.is_dir() else root)
+    return dataset.with_past(window - 1) if isinstance(dataset, Cityscapes) else dataset

@@ -80,6 +80,10 @@ class Cityscapes(FileDataset):
                 "$DYNCELL_DATA"
             )
 
+    def with_past(self, before: int) -> "Cityscapes":
+        """List another number of raw frames before each labelled one."""
+        return Cityscapes(self.root, before)
+
     def has(self, split: Split) -> bool:
         return (self.root / "leftImg8bit" / split).is_dir()
 

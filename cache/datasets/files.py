@@ -5,7 +5,7 @@ A subclass says which files there are; reading, checking and fingerprinting are 
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from cache.cores import usable_cores
-from cache.datasets.clips import SPLITS, VOID, Frame, Split
+from cache.datasets.clips import SPLITS, VOID, Dataset, Frame, Split
 from cache.datasets.masks import MaskCode
 from cache.errors import DataError
 from cache.images import (
@@ -117,10 +117,7 @@ class FileDataset(ABC):
         if image.shape[:2] == self.size:
             return image
         if self._fit == "same":
-            raise DataError(
-                f"image {files.image} has size {_text(image.shape)}, but {self.name} has {_text(self.size)} (height x "
-                f"width); {self._way_to_one_size()}"
-            )
+            raise self._of_another_size(files.image, image.shape)
         return resize_image(image, self.size) if self._fit == "resize" else letterbox_image(image, self.size)
 
     def label(self, frame: Frame) -> NDArray[np.uint8]:
@@ -145,9 +142,21 @@ class FileDataset(ABC):
         image = 1 if files.place is not None else orientation(files.image)
         return image, 1 if files.label is None else orientation(files.label)
 
+    def check_size(self, frame: Frame) -> None:
+        """Raise DataError if the head of a frame's image says that `image` would refuse it."""
+        files = self._files_of(frame)
+        if files.place is None and self._fit == "same" and (size := image_size(files.image)) != self.size:
+            raise self._of_another_size(files.image, size)
+
     def fingerprint(self, split: Split) -> str:
         """Hash names and contents; masks whole, images as far as it tells them apart."""
-        frames = self.frames(split)
+        return self._fingerprint(split, self.frames(split))
+
+    def labelled_fingerprint(self, split: Split) -> str:
+        """Hash the labelled frames alone: all that the static network sees, however many frames lie between them."""
+        return self._fingerprint(split, [frame for frame in self.frames(split) if frame.labelled])
+
+    def _fingerprint(self, split: Split, frames: Sequence[Frame]) -> str:
         meaning = (self.name, self.classes, sorted(self.code.values.items()), split, *self._options())
         digest = xxhash.xxh3_128(repr(meaning).encode())
         all_files = [self._files[frame] for frame in frames]
@@ -201,6 +210,12 @@ class FileDataset(ABC):
         """Read the pixels of a frame at its own size; a subclass may know frames that are no files."""
         return read_image(files.image)
 
+    def _of_another_size(self, path: Path, size: tuple[int, ...]) -> DataError:
+        return DataError(
+            f"image {path} has size {_text(size)}, but {self.name} has {_text(self.size)} (height x width); "
+            f"{self._way_to_one_size()}"
+        )
+
     def _way_to_one_size(self) -> str:
         return "bring all frames of the data set to one size"
 
@@ -212,6 +227,11 @@ class FileDataset(ABC):
         if frame not in self._files:
             raise ValueError(f"{frame} is no frame of {self.name} in {self.root}")
         return self._files[frame]
+
+
+def labelled_fingerprint(dataset: Dataset, split: Split) -> str:
+    """Hash the labelled frames of a split; of a data set that is no files, the split."""
+    return dataset.labelled_fingerprint(split) if isinstance(dataset, FileDataset) else dataset.fingerprint(split)
 
 
 def _why_sizes_differ(files: FrameFiles) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 
 from cache.datasets.catalog import open_dataset
+from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, Split, meta_split, windows
 from cache.errors import DataError
 from cache.extract import ensure_features, features_spec, fingerprint_of
@@ -24,6 +25,7 @@ from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
+from nas.training.labels import check_labels, check_windows
 from nas.training.static.ensure import ensure_static, scores_on
 
 log = logging.getLogger(__name__)
@@ -53,10 +55,11 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         OSError: the cache folder cannot be written or the disk is full.
     """
     cache_dir = config.machine.cache
-    dataset = open_dataset(config.data.dataset, config.machine.data_root)
+    dataset = open_dataset(config.data.dataset, config.machine.data_root, config.data.window)
     size = scaled_size(dataset.size, config.data.scale)
     shared = max(config.compute.threads, threads_of_worker(1))  # until the workers start, all cores are ours
     torch.set_num_threads(min(config.compute.threads * config.machine.workers, shared))
+    train, val = meta_windows(dataset, config, check_labels(dataset, cache_dir)["train"])
     checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
     network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
     check_classes(checkpoint, facts, dataset.classes)
@@ -69,7 +72,6 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         device=compute.device,
         autocast=compute.autocast,
     )
-    train, val = meta_windows(dataset, config)
     evaluator = EvaluatorSpec(
         cache_path=features.path,
         fingerprint=features.fingerprint,
@@ -85,27 +87,21 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
 
 
 def meta_windows(
-    dataset: Dataset, config: SearchConfig
+    dataset: Dataset, config: SearchConfig, census: Census | None = None
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
     """Cut the training list into windows to train candidates on and windows to score them on.
 
     They are tuples of positions in the list, which is what the cache holds, so these are positions there, too.
 
     Raises:
-        DataError: one side has no window.
+        DataError: one side has no window, or holds a single class as the census tells.
     """
     [split] = CACHED
     frames = dataset.frames(split)
     sides = []
     for side, positions in zip(("meta-train", "meta-val"), meta_split(frames, config.data.meta_val), strict=True):
         found = windows(frames, config.data.window, within=positions)
-        if not found:
-            raise DataError(
-                f"the {side} part of {dataset.name} has no window of {config.data.window} consecutive frames of which "
-                "all but the first are labelled; give longer clips or a smaller --window"
-            )
-        gaps = sorted({window.gap for window in found})
-        log.info("%s: %d windows of %d frames, %s video frames apart", side, len(found), config.data.window, gaps)
+        check_windows(found, config.data.window, side, dataset, census)
         sides.append(tuple(window.positions for window in found))
     return sides[0], sides[1]
 

@@ -12,6 +12,7 @@ from typing import Any
 from cache.atomic import one_builder
 from cache.datasets.catalog import MADE_UP
 from cache.datasets.clips import Dataset, Frame, meta_split
+from cache.datasets.files import labelled_fingerprint
 from cache.errors import DataError
 from cache.frames import LabelledFrames
 from cache.images import scaled_size
@@ -62,7 +63,7 @@ def scores_on(facts: Mapping[str, Any], dataset: Dataset, size: tuple[int, int])
         `miou`, `fwiou` and `mean_accuracy`; nothing where the facts tell of another list or size, or do not tell.
     """
     *_, val = facts.get("splits") or [None]
-    if val != dataset.fingerprint("val") or list(facts.get("size") or ()) != list(size):
+    if val != labelled_fingerprint(dataset, "val") or list(facts.get("size") or ()) != list(size):
         log.info("what the static network scored elsewhere is not quoted: it was not measured on this validation list")
         return {}
     return {name: facts[name] for name in ("miou", "fwiou", "mean_accuracy") if name in facts}
@@ -120,7 +121,7 @@ def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, co
     return {
         "dataset": dataset.name,
         "classes": dataset.classes,
-        "splits": [dataset.fingerprint(split) for split in ("train", "val")],
+        "splits": [_seen(config, dataset), labelled_fingerprint(dataset, "val")],
         "size": scaled_size(dataset.size, config.data.scale),
         "meta_val": config.data.meta_val if config.static.train_on == "meta-train" else None,
         "recipe": recipe,
@@ -128,6 +129,12 @@ def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, co
         "seed": config.seed,
         "compute": f"{compute.device.type} {compute.dtype}",
     }
+
+
+def _seen(config: PretrainConfig, dataset: Dataset) -> str:
+    """Fingerprint of the training list as far as it matters: frames without a label say where meta-val begins."""
+    whole = config.static.train_on == "meta-train"
+    return dataset.fingerprint("train") if whole else labelled_fingerprint(dataset, "train")
 
 
 def _encoder_weights(config: PretrainConfig, cache_dir: Path) -> Path | None:

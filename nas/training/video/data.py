@@ -10,6 +10,7 @@ from torch import Tensor
 
 from baselines.warping import agree
 from cache.datasets.clips import Dataset, labelled_clips, thin_labels, windows
+from cache.datasets.findings import window_lengths
 from cache.errors import DataError
 from cache.flow import FlowCache, Pair, ensure_flows
 from cache.frames import Frames
@@ -68,7 +69,7 @@ class VideoData:
                     "so there is nothing to remember; give longer clips"
                 )
         gaps = sorted({window.gap for window in found})
-        log.info("training list: %d windows of up to %d frames, %s video frames apart", len(found), length, gaps)
+        log.info("training list: %s, %s video frames apart", window_lengths(found, length), gaps)
         flows = None
         if flow_directory is not None:
             offsets = (-1, 1) if checked else (-1,)

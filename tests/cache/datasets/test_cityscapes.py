@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cache.datasets.catalog import open_dataset
 from cache.datasets.cityscapes import Cityscapes
 from cache.datasets.clips import VOID, Frame, windows
 from cache.errors import DataError
@@ -95,3 +96,31 @@ def test_the_real_sample_is_read():
     assert cityscapes.image(frames[0]).shape == (1024, 2048, 3)
     label = cityscapes.label(frames[0])
     assert cityscapes.classes[np.bincount(label[800, 400:1600][label[800, 400:1600] != VOID]).argmax()] == "road"
+
+
+def test_a_snippet_has_as_many_earlier_frames_as_the_window_wants(tmp_path, put, picture):
+    """As published, the labelled frame is number 19 of raw frames 0 to 29."""
+    name = "ulm/ulm_000003_0000"
+    put(tmp_path / f"leftImg8bit/train/{name}19_leftImg8bit.png", picture())
+    put(tmp_path / f"gtFine/train/{name}19_gtFine_labelIds.png", np.full((6, 8), 7))
+    for number in range(30):
+        put(tmp_path / f"leftImg8bit_sequence/train/{name}{number:02d}_leftImg8bit.png", picture(seed=number))
+    for window in (1, 2, 5, 20):
+        cityscapes = open_dataset("cityscapes", tmp_path, window)
+        frames = cityscapes.frames("train")
+        assert [frame.number for frame in frames] == list(range(20 - window, 20))
+        [found] = windows(frames, window)
+        assert found.positions == tuple(range(window))
+    assert [frame.number for frame in open_dataset("cityscapes", tmp_path, 99).frames("train")] == list(range(20))
+
+
+def test_earlier_frames_are_no_change_to_what_the_static_network_sees(root):
+    pairs, snippets = (open_dataset("cityscapes", root, window) for window in (2, 5))
+    assert pairs.fingerprint("train") != snippets.fingerprint("train")
+    assert pairs.labelled_fingerprint("train") == snippets.labelled_fingerprint("train")
+
+
+def test_the_other_files_of_a_city_are_no_reason_for_a_warning(root, caplog):
+    (root / "gtFine/train/ulm/ulm_000003_000019_gtFine_polygons.json").touch()
+    Cityscapes(root).frames("train")
+    assert caplog.messages == []

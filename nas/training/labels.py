@@ -1,0 +1,67 @@
+"""A look at labels and windows before anything is trained on them."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from cache.datasets.census import Census, take_census
+from cache.datasets.clips import Dataset, Split, Window
+from cache.datasets.findings import require_classes, suspicions, window_lengths
+from cache.errors import DataError
+
+log = logging.getLogger(__name__)
+
+USED: Final[tuple[Split, ...]] = ("train", "val")
+
+
+def check_labels(dataset: Dataset, cache_dir: Path, splits: Sequence[Split] = USED) -> Mapping[Split, Census]:
+    """Count the labels of splits, say what is unusual about them, and refuse what nothing can be learnt from.
+
+    Counts are remembered in `cache_dir`, so that only the first look at some files takes time.
+
+    Raises:
+        DataError: a split is absent, a mask cannot be read or holds what it must not, or a split has a single class.
+        OSError: the folder cannot be written or the disk is full.
+    """
+    censuses = {split: take_census(dataset, split, cache_dir / "census") for split in splits}
+    for census in censuses.values():
+        log.info("%s", census)
+        require_classes(census, dataset.classes)
+    for finding in suspicions(list(censuses.values()), dataset.classes):
+        log.warning("%s", finding)
+    return censuses
+
+
+def check_windows(
+    found: Sequence[Window], length: int, part: str, dataset: Dataset, census: Census | None = None
+) -> None:
+    """Say what windows there are, and refuse those that nothing can be learnt from.
+
+    Args:
+        found: windows of a part of a split.
+        length: frames that a window should have.
+        part: word for the part.
+        dataset: clips that it is of.
+        census: counts of the split; given, the last frames of the windows must hold two classes.
+
+    Raises:
+        DataError: there is no window, or their labels are void or of a single class.
+    """
+    if not found:
+        raise DataError(
+            f"the {part} part of {dataset.name} has no window: no labelled frame of it has a frame before it in its "
+            "clip, and only the last frame of a window needs a label; label later frames of the clips, give longer "
+            "clips, or take another part by another --meta-val"
+        )
+    gaps = sorted({window.gap for window in found})
+    log.info("%s: %s, %s video frames apart", part, window_lengths(found, length), gaps)
+    short = sum(len(window.positions) < length for window in found)
+    if 2 * short > len(found):
+        log.warning(
+            "%s: %d of %d windows are shorter than %d frames, as their clips are: memories are seldom full in them; "
+            "longer clips would fill them, or a space of shorter memories",
+            *(part, short, len(found), length),
+        )
+    if census is not None:
+        require_classes(census, dataset.classes, [window.positions[-1] for window in found], f"the {part} part")

@@ -1,0 +1,52 @@
+"""Checks on the look at labels and windows before a training."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from cache.datasets.census import Census
+from cache.datasets.clips import Frame, windows
+from cache.datasets.shapes import Shapes
+from cache.errors import DataError
+from nas.training.labels import check_labels, check_windows
+
+FRAMES = tuple(Frame(f"a{n}", "a", n, labelled=n != 1) for n in range(6))
+
+
+def census(*rows):
+    return Census("train", FRAMES, np.array(rows, np.int64), 0)
+
+
+def test_every_split_says_what_it_has(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    check_labels(Shapes(), tmp_path)
+    assert caplog.messages == [
+        "train: 240 frames, 240 labelled, 24 clips",
+        "val: 60 frames, 60 labelled, 6 clips",
+    ]
+    assert len(list((tmp_path / "census").iterdir())) == 2
+
+
+def test_windows_are_told_of_by_length_and_short_ones_are_a_warning(caplog):
+    caplog.set_level(logging.INFO)
+    check_windows(windows(FRAMES, 3), 3, "meta-train", Shapes())
+    check_windows(windows(FRAMES[:3], 5), 5, "meta-val", Shapes())
+    assert caplog.messages[:2] == [
+        "meta-train: 4 windows of 3 frames, [1] video frames apart",
+        "meta-val: 1 windows of 3 frames, [1] video frames apart",
+    ]
+    assert caplog.messages[2].startswith("meta-val: 1 of 1 windows are shorter than 5 frames")
+
+
+def test_the_rule_of_windows_and_what_helps_are_said():
+    with pytest.raises(DataError, match=r"only the last frame of a window needs a label; .*--meta-val"):
+        check_windows([], 3, "meta-val", Shapes())
+
+
+def test_a_part_whose_last_frames_are_void_is_refused():
+    rows = [[4, 4, 0, 0, 0, 0, 0]] * 4 + [[0, 0, 0, 0, 0, 0, 8]] * 2
+    found = windows(FRAMES, 3)
+    check_windows(found, 3, "meta-train", Shapes(), census(*rows))
+    with pytest.raises(DataError, match="the meta-val part holds no class at all"):
+        check_windows(found[-2:], 3, "meta-val", Shapes(), census(*rows))
