@@ -74,8 +74,8 @@ class MadeUp:
 
     def describe(self) -> str:
         """Return a line about the shares of the variance, and the noise."""
-        kinds = ", ".join(f"{share:.0%} from {kind}s" for kind, share in vars(self.shares).items() if share)
-        return f"made up: variance {kinds} of tokens; spread {SPREAD}, noise {NOISE}"
+        kinds = ", ".join(f"{share:.0%} {kind}" for kind, share in vars(self.shares).items() if share)
+        return f"made up: effects of tokens, {kinds}; spread {SPREAD}, noise {NOISE}"
 
     def _sum(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Add the effects up for cells (D, N), to (N,)."""

@@ -6,7 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
-from nas.runs.store import INPUTS, leaves, read_config, read_trials
+from nas.runs.store import INPUTS_FILE, leaves, read_config, read_trials
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig, StrategyName
 from nas.settings.config_files import from_mapping, identity, read_mapping, to_mapping
@@ -33,7 +33,7 @@ def read_run(directory: Path) -> Run:
     config = from_mapping(SearchConfig, read_config(directory), str(directory))
     numbered = {trial.number: trial for trial in read_trials(directory) if trial.number is not None}
     places = takewhile(numbered.__contains__, range(len(numbered)))
-    inputs = read_mapping(directory / INPUTS) if (directory / INPUTS).exists() else {}
+    inputs = read_mapping(directory / INPUTS_FILE) if (directory / INPUTS_FILE).exists() else {}
     return Run(directory, config, tuple(numbered[place] for place in places), str(inputs.get("features", "unknown")))
 
 

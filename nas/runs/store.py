@@ -26,7 +26,7 @@ from nas.settings.signals import signals_held
 
 logger = logging.getLogger(__name__)
 
-INPUTS, TRIALS, LOCK = "inputs.yaml", "trials.jsonl", "run.lock"
+INPUTS_FILE, TRIALS, LOCK = "inputs.yaml", "trials.jsonl", "run.lock"
 WAYS_OUT = "Continue with what the run has, name another directory with --run, or start a new run with --fork NAME."
 
 
@@ -61,7 +61,7 @@ class RunStore:
             elif trials:
                 raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
             elif not _agrees(directory, plain(identity)):
-                (directory / INPUTS).unlink(missing_ok=True)
+                (directory / INPUTS_FILE).unlink(missing_ok=True)
                 write_mapping(directory / CONFIG_FILE, config)
             _cut(directory / TRIALS, length)
             yield cls(directory, trials)
@@ -101,7 +101,7 @@ class RunStore:
         Raises:
             RunError: the run was computed from something else.
         """
-        path = self.directory / INPUTS
+        path = self.directory / INPUTS_FILE
         bound = read_mapping(path) if path.exists() else {}
         if name in bound and self._trials:
             _compare(self.directory, bound, {name: value})

@@ -19,7 +19,7 @@ from cache.features import FeatureCache
 from cache.images import scaled_size
 from cache.static.network import load_checkpoint
 from nas.networks.class_names import check_classes
-from nas.runs.store import INPUTS
+from nas.runs.store import INPUTS_FILE
 from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
@@ -122,7 +122,7 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
         DataError: the data or the encoder weights are missing or wrong.
         RunError: there is no such checkpoint, and the search's device, which would train it, is not here.
     """
-    inputs = run / INPUTS
+    inputs = run / INPUTS_FILE
     bound = read_mapping(inputs).get("features") if inputs.exists() else None
     size = scaled_size(dataset.size, config.data.scale)
     for path in sorted(cache_dir.glob(f"static/{dataset.name}-*/network.pt")):
