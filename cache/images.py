@@ -99,21 +99,6 @@ def read_mask(path: Path) -> Mask:
     )
 
 
-def read_index(path: Path) -> NDArray[np.int32]:
-    """Read the stored pixel values (H, W) of a one-channel image, upright: palette positions, not colours.
-
-    Raises:
-        DataError: the file is missing, damaged, no image, or a colour image.
-    """
-    mask = read_mask(path)
-    if mask.is_coloured:
-        raise DataError(
-            f"mask {path} is a RGB image, but a mask has one channel whose values are class numbers; "
-            "convert it to a palette or greyscale PNG"
-        )
-    return mask.pixels
-
-
 @contextmanager
 def _opened(path: Path, *, whole: bool = False) -> Iterator[ImageFile.ImageFile]:
     """Open an image and read its header; with `whole`, every checksum in its file is right, where it has some."""

@@ -17,7 +17,7 @@ from mutations import SECONDS, fuzz, spoil
 from PIL import Image
 
 from cache.errors import DataError
-from cache.images import image_size, read_image, read_index
+from cache.images import image_size, read_image, read_mask
 from cache.recording import open_recording
 
 pytestmark = [pytest.mark.drill, pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -37,7 +37,7 @@ def test_images(tell, folder):
 
     def read(content):
         path.write_bytes(content)
-        for reader in (image_size, read_image, read_index):
+        for reader in (image_size, read_image, read_mask):
             with contextlib.suppress(DataError):
                 reader(path)
 
