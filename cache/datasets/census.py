@@ -75,7 +75,7 @@ def take_census(dataset: Dataset, split: Split, directory: Path) -> Census:
     pixels = np.zeros((len(frames), len(dataset.classes) + 1), np.int64)
     found = _remembered(path, key, (len(labelled), pixels.shape[1]))
     if found is None:
-        found = _counted(dataset, frames, labelled, split)
+        found = _census_of(dataset, frames, labelled, split)
         write_text(path, json.dumps({"key": key, "turned": found[1], "pixels": found[0].tolist()}) + "\n")
     pixels[labelled], turned = found
     return Census(split, frames, pixels, turned)
@@ -91,7 +91,7 @@ def _remembered(path: Path, key: str, shape: tuple[int, int]) -> tuple[NDArray[n
     return None
 
 
-def _counted(
+def _census_of(
     dataset: Dataset, frames: Sequence[Frame], labelled: Sequence[int], split: Split
 ) -> tuple[NDArray[np.int64], int]:
     """Read every mask and the head of every image, on all cores."""
