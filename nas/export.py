@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -15,19 +15,28 @@ from numpy.typing import NDArray
 from cache.atomic import atomic_path, write_text
 from cache.datasets.shapes import Shapes
 from cache.images import IMAGENET_MEAN, IMAGENET_STD
+from nas.networks.onnx_example import PROGRAM
 from nas.settings.command_line import run_command
 from nas.settings.errors import RunError
 
 if TYPE_CHECKING:
+    from nas.networks.onnx_graphs import Graphs
     from nas.networks.video_network import VideoNetwork
 
 log = logging.getLogger(__name__)
 
 CHECKED_FRAMES: Final = 6
 """Smallest number of frames to compare on; more for a memory that takes longer to fill."""
+OTHER: Final = (20, 12)
+"""Pixels by which height and width of a second check differ: sides that the strides round in another way."""
 USE: Final = (
     "Run first.onnx on the first frame of a clip and later.onnx on each further one, whose inputs X are the outputs "
-    "next.X of the frame before. Logits have stride 8: resize them (bilinear), then take the arg max."
+    "next.X of the frame before. Resize the logits to the frame (bilinear, half-pixel centres), then take the arg max: "
+    "run_onnx.py does it all."
+)
+RESIZE: Final = (
+    "To `size`, or where it is null until the shorter side is `shorter_side`. Bilinear, averaging over what is covered "
+    "when shrinking, as Pillow does; other libraries' defaults skip pixels there"
 )
 
 
@@ -36,17 +45,19 @@ class Arguments:
     """Write a trained network as two ONNX graphs, `first.onnx` and `later.onnx`, with `export.json` on their use.
 
     The memory goes in and out of them under names. They are run by onnxruntime and compared with PyTorch over a clip
-    before anything is written.
+    before anything is written. `run_onnx.py` is a program that uses them. They take frames of any size where every
+    piece of the cell allows it; otherwise of one size, and why is said.
     """
 
     checkpoint: Path
     """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own."""
     output: Path
-    """Folder for the three files."""
+    """Folder for the four files."""
     height: int | None = None
-    """Height of the frames, in pixels; by default that of the network's training."""
+    """Height that the network works at, in pixels; by default that of its training. Graphs of any size take their
+    shorter side from it."""
     width: int | None = None
-    """Width of the frames, in pixels; goes with --height."""
+    """Width that the network works at, in pixels; goes with --height."""
     frames: str | None = None
     """Frames to compare on: a folder of frames, a quoted pattern such as 'clip/*.png' or a video file; by default a
     made-up clip. It is brought to the size of the graphs."""
@@ -59,26 +70,61 @@ def main(arguments: Arguments) -> None:
         raise RunError(f"{' and '.join(missing)} cannot be found; pip install 'dyncell[export]'")
     # These load torch, for which --help and a bad flag need not wait.
     from nas.networks.loading import load_network
-    from nas.networks.onnx_check import check, signature
-    from nas.networks.onnx_graphs import OPSET, export_graphs
+    from nas.networks.onnx_check import signature
+    from nas.networks.onnx_graphs import OPSET
 
     network, meta = load_network(arguments.checkpoint)
     size = _size(arguments, meta)
-    images = _images(arguments.frames, _frames_to_check(network))
-    graphs = export_graphs(network, size)
-    difference = check(graphs, network, [_network_input(image, size) for image in images])
-    log.info("onnxruntime and PyTorch agree to %.1e over %d frames", difference, len(images))
-    graph_of = {"first.onnx": graphs.first, "later.onnx": graphs.later}
-    about = _facts(meta, size) | {
+    frames = _images(arguments.frames, _frames_to_check(network))
+    exported = _checked_graphs(network, size, frames)
+    log.info("onnxruntime and PyTorch agree to %.1e over %d frames", exported.largest_difference, len(frames))
+    graph_of = {"first.onnx": exported.graphs.first, "later.onnx": exported.graphs.later}
+    about = _facts(meta, size, exported.one_size_because) | {
         "opset": OPSET,
         "graphs": {name: signature(graph) for name, graph in graph_of.items()},
-        "checked": {"frames": len(images), "largest_difference": difference},
+        "checked": {"frames": len(frames), "largest_difference": exported.largest_difference},
     }
     for name, graph in graph_of.items():
         with atomic_path(arguments.output / name) as path:
             path.write_bytes(graph)
     write_text(arguments.output / "export.json", json.dumps(about, indent=1) + "\n")
+    write_text(arguments.output / "run_onnx.py", PROGRAM)
     print(arguments.output)
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """Graphs that say what PyTorch says."""
+
+    graphs: "Graphs"
+    largest_difference: float
+    one_size_because: str | None
+    """Why they take frames of one size; None if of any."""
+
+
+def _checked_graphs(network: "VideoNetwork", size: tuple[int, int], frames: Sequence[NDArray[np.uint8]]) -> _Exported:
+    """Translate a network and compare the graphs with it: for frames of any size if that can be done, else of `size`.
+
+    Raises:
+        RunError: an operation cannot be translated, or the graphs say something else.
+    """
+    from nas.networks.onnx_check import check
+    from nas.networks.onnx_graphs import export_graphs, why_one_size
+
+    def difference(graphs: "Graphs", *sizes: tuple[int, int]) -> float:
+        return max(check(graphs, network, [_network_input(frame, each) for frame in frames]) for each in sizes)
+
+    because = why_one_size(network)
+    if because is None:
+        try:
+            graphs = export_graphs(network, size, any_size=True)
+            another = size[0] + OTHER[0], size[1] + OTHER[1]
+            return _Exported(graphs, difference(graphs, size, another), None)
+        except RunError as error:
+            because = str(error)
+    log.warning("the graphs take frames of %dx%d only: %s", *size, because)
+    graphs = export_graphs(network, size)
+    return _Exported(graphs, difference(graphs, size), because)
 
 
 def _size(arguments: Arguments, meta: Mapping[str, Any]) -> tuple[int, int]:
@@ -94,11 +140,16 @@ def _size(arguments: Arguments, meta: Mapping[str, Any]) -> tuple[int, int]:
     return arguments.height, arguments.width
 
 
-def _facts(meta: Mapping[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+def _facts(meta: Mapping[str, Any], size: tuple[int, int], one_size_because: str | None) -> dict[str, Any]:
     """Collect what a program has to know to use the graphs."""
     values = {"values": "RGB, (pixel / 255 - mean) / std", "mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+    sizes = {
+        "size": size if one_size_because else None,
+        "shorter_side": min(size),
+        "one_size_because": one_size_because,
+    }
     named = {key: meta.get(key) for key in ("name", "dataset", "classes", "colours")}
-    return {**named, "use": USE, "images": {"size": size, **values}}
+    return {**named, "use": USE, "images": {**sizes, "resize": RESIZE, **values}}
 
 
 def _frames_to_check(network: "VideoNetwork") -> int:

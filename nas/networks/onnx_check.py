@@ -50,7 +50,7 @@ def check(graphs: Graphs, network: VideoNetwork, clip: Sequence[Image]) -> float
     """
     try:
         return _largest_difference(graphs, network, clip)
-    except (ort.Fail, ort.InvalidGraph, ort.NotImplemented, ort.RuntimeException) as error:
+    except (ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.NotImplemented, ort.RuntimeException) as error:
         raise RunError(f"onnxruntime cannot run what was exported: {str(error).splitlines()[0]}") from error
 
 

@@ -4,7 +4,7 @@ A graph keeps nothing between frames, so the memory goes in and out, each tensor
 `slot0.block2.keys`, the newest slot last. All slots are there from the first frame on: those of frames that have not
 been yet hold zeros, and the later graph leaves them out, counting frames by the newest slot's `frame`.
 
-Batch 1 and one frame size, so that every shape in the graphs is known.
+Batch 1. Height and width are open where every piece of the cell allows it, else those of one frame size.
 """
 
 import logging
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from nas.networks.heads import full_state
 from nas.networks.video_network import VideoNetwork
@@ -25,6 +26,10 @@ from searchspace.modules.cell import State
 OPSET: Final = 18
 NEXT: Final = "next."
 """Output `next.slot3.dec` of either graph is the later graph's input `slot3.dec` at the next frame."""
+
+
+UNROLLED: Final = frozenset({"local_correlation"})
+"""Aggregations that are cut into tiles, whose number and places stand in a graph."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,15 @@ class Graphs:
 
 
 class _First(nn.Module):
-    def __init__(self, network: VideoNetwork, empty: State) -> None:
+    def __init__(self, network: VideoNetwork, empty: State | None) -> None:
         super().__init__()
         self._network, self._empty = network, empty
 
     def forward(self, images: Tensor) -> tuple[Tensor, State]:
-        logits, state = self._network.first(images)
-        return logits, (*self._empty, *state)
+        static, head = self._network.static, self._network.head
+        features = static.features(images)
+        empty = self._empty if self._empty is not None else _zeros(full_state(head, features)[:-1])
+        return static.classifier(features["dec"]), (*empty, *head.init_state(features))
 
 
 class _Later(nn.Module):
@@ -59,33 +66,54 @@ class _Later(nn.Module):
         return self._network.later(images, state, present)
 
 
+def why_one_size(network: VideoNetwork) -> str | None:
+    """Name what ties the graphs of a network to one frame size, as far as that is known beforehand."""
+    blocks = network.head.genotype.blocks if network.head.genotype else ()
+    used = sorted({block.aggregation.name for block in blocks} & UNROLLED)
+    return f"{' and '.join(used)} is written out for one size" if used else None
+
+
 @torch.no_grad()
-def export_graphs(network: VideoNetwork, size: tuple[int, int]) -> Graphs:
+def export_graphs(network: VideoNetwork, size: tuple[int, int], any_size: bool = False) -> Graphs:
     """Translate a network.
 
     Args:
         network: in eval mode, on the CPU.
         size: height and width of the frames.
+        any_size: leave height and width open, so that `size` is an example.
 
     Raises:
-        RunError: an operation cannot be translated; the message has its name.
+        RunError: an operation cannot be translated, and its name; or a size cannot be left open.
     """
     images = torch.zeros(1, 3, *size)
     state = full_state(network.head, network.static.features(images))
     names = [f"slot{place}.{name}" for place, slot in enumerate(state) for name in slot]
-    empty = tuple({name: torch.zeros_like(tensor) for name, tensor in slot.items()} for slot in state[:-1])
+    empty = None if any_size else _zeros(state[:-1])
     return Graphs(
-        _translated(_First(network, empty), (images,), ["images"], names),
-        _translated(_Later(network), (images, state), ["images", *names], names),
+        _translated(_First(network, empty), (images,), ["images"], names, any_size),
+        _translated(_Later(network), (images, state), ["images", *names], names, any_size),
     )
 
 
-def _translated(module: nn.Module, arguments: tuple[Any, ...], inputs: list[str], memory: list[str]) -> bytes:
+def _zeros(slots: State) -> State:
+    return tuple({name: tensor.new_zeros(tensor.shape) for name, tensor in slot.items()} for slot in slots)
+
+
+def _translated(
+    module: nn.Module, arguments: tuple[Any, ...], inputs: list[str], memory: list[str], any_size: bool
+) -> bytes:
     outputs = ["logits", *(NEXT + name for name in memory)]
+    shapes = _open_sides(arguments, inputs) if any_size else None
     try:
         with _quiet():
             program = torch.onnx.export(
-                module.eval(), arguments, input_names=inputs, output_names=outputs, opset_version=OPSET, verbose=False
+                module.eval(),
+                arguments,
+                input_names=inputs,
+                output_names=outputs,
+                opset_version=OPSET,
+                dynamic_shapes=shapes,
+                verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
         cause: BaseException = error
@@ -99,6 +127,18 @@ def _translated(module: nn.Module, arguments: tuple[Any, ...], inputs: list[str]
         del node.metadata_props[:]  # the Python stack that made it, with the paths of this machine
     serialised: bytes = model.SerializeToString()
     return serialised
+
+
+def _open_sides(arguments: tuple[Any, ...], inputs: list[str]) -> Any:  # noqa: ANN401 - a tree like the arguments
+    """Leave height and width open, under names; a side of one pixel, as of a pooled map, is one in every frame."""
+    prefixes = iter(["", *(f"{name}_" for name in inputs[1:])])
+
+    def sides(tensor: Tensor) -> dict[int, str]:
+        prefix = next(prefixes)
+        names = {2: f"{prefix}height", 3: f"{prefix}width"}
+        return {side: name for side, name in names.items() if tensor.ndim == 4 and tensor.shape[side] > 1}
+
+    return tree_map(sides, arguments)
 
 
 @contextmanager

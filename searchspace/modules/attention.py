@@ -83,7 +83,7 @@ def product_attention(
     v = torch.cat([_rows(value, value_width) for value in values], 1)
     mask = None
     if present is not None:
-        mask = present.repeat_interleave(keys[0].shape[-2] * keys[0].shape[-1]).expand(q.shape[-2], -1)
+        mask = present[:, None].expand(-1, keys[0].shape[-2] * keys[0].shape[-1]).reshape(1, -1)
     scale = depth**-0.5 if scaled else 1.0
     read = F.scaled_dot_product_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1), attn_mask=mask, scale=scale)
     n, _, height, width = query.shape

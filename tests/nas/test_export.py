@@ -2,19 +2,22 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from PIL import Image
 
+import dyncell
 from baselines.fixed_points import FIXED_POINTS
 from cache.errors import DataError
-from cache.images import resize_image
+from cache.images import read_image
 from cache.static.network import StaticNetwork
 from nas.export import Arguments, main
 from nas.networks.heads import build_head
+from nas.networks.onnx_example import PROGRAM
 from nas.networks.video_network import VideoNetwork, load_video_network, save_video_network
 from nas.settings.errors import RunError
 
@@ -27,13 +30,23 @@ META = {
 }
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+@torch.no_grad()
+def save(path, name):
+    """Write a network with random weights, whose biases are such that every class wins somewhere."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        static = StaticNetwork(3, auxiliary=False)
+        static, noise = StaticNetwork(3, auxiliary=False), torch.randn(1, 3, 40, 56)
+    network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 3, seed=0)).eval()
+    logits, state = network.first(noise)
+    static.classifier.bias -= logits.mean((0, 2, 3))
+    network.head.classifier.bias -= network.later(noise, state)[0].mean((0, 2, 3))
+    save_video_network(path, network, META)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("trained") / "network.pt"
-    save_video_network(path, VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], static.channels, 3, seed=0)), META)
+    save(path, "tmanet")
     return path
 
 
@@ -45,42 +58,60 @@ def frames(tmp_path_factory):
     return folder
 
 
+def labels_of_segment(network, paths):
+    return [network.segment(read_image(path)) for path in paths]
+
+
+def labels_of_program(output, paths):
+    """Of what lies beside the graphs, run where none of our packages can be found."""
+    subprocess.run([sys.executable, "-I", output / "run_onnx.py", *paths], check=True, cwd=output)
+    return [np.array(Image.open(path.with_suffix(".labels.png"))) for path in paths]
+
+
 @pytest.mark.slow
-def test_what_is_written_runs_by_the_description_alone(checkpoint, frames, tmp_path):
-    """Only numpy, Pillow and onnxruntime, and what `export.json` says."""
-    main(Arguments(checkpoint=checkpoint, output=tmp_path / "out", frames=str(frames)))
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"first.onnx", "later.onnx", "export.json"}
-    about = json.loads((tmp_path / "out" / "export.json").read_text())
-    assert {**about, **about["images"]}.items() >= META.items()
+def test_the_program_beside_graphs_of_any_size_agrees_on_every_pixel(checkpoint, frames, tmp_path):
+    output = tmp_path / "out"
+    main(Arguments(checkpoint=checkpoint, output=output, frames=str(frames)))
+    assert {path.name for path in output.iterdir()} == {"first.onnx", "later.onnx", "export.json", "run_onnx.py"}
+    about = json.loads((output / "export.json").read_text())
+    assert about.items() >= {key: META[key] for key in ("name", "dataset", "classes", "colours")}.items()
     assert (about["opset"], about["checked"]["frames"]) == (18, 6)
     assert about["checked"]["largest_difference"] < 1e-5
+    assert (about["images"]["size"], about["images"]["shorter_side"]) == (None, 40)
+    assert about["graphs"]["later.onnx"]["inputs"]["images"]["shape"] == [1, 3, "height", "width"]
 
-    network, _ = load_video_network(checkpoint)
-    state, memory = None, {}
-    for number in range(7):
-        pixels = resize_image(np.array(Image.open(frames / f"{number}.png")), tuple(about["images"]["size"]))
-        values = (pixels / 255 - about["images"]["mean"]) / about["images"]["std"]
-        images = values.transpose(2, 0, 1)[None].astype(np.float32)
-        name = "later.onnx" if number else "first.onnx"
-        session = onnxruntime.InferenceSession(tmp_path / "out" / name)
-        assert list(about["graphs"][name]["inputs"]) == ["images", *memory]
-        names = list(about["graphs"][name]["outputs"])
-        outputs = dict(zip(names, session.run(names, {"images": images, **memory}), strict=True))
-        logits = outputs.pop("logits")
-        memory = {name.removeprefix("next."): tensor for name, tensor in outputs.items()}
-        with torch.no_grad():
-            tensor = torch.from_numpy(images)
-            expected, state = network.later(tensor, state) if number else network.first(tensor)
-        np.testing.assert_allclose(logits, expected, atol=1e-5)
+    network = dyncell.load(checkpoint, device="cpu")
+    paths = sorted(frames.glob("?.png"))
+    assert all(len(np.unique(labels)) == 3 for labels in labels_of_segment(network, paths))
+    network.reset()
+    np.testing.assert_array_equal(labels_of_program(output, paths), labels_of_segment(network, paths))
+    for path in paths:  # of another shape, from the same graphs
+        Image.open(path).crop((3, 0, 33, 33)).save(tmp_path / path.name)
+    paths = sorted(tmp_path.glob("?.png"))
+    network.reset()
+    np.testing.assert_array_equal(labels_of_program(output, paths), labels_of_segment(network, paths))
 
 
 @pytest.mark.slow
-def test_another_size_and_a_made_up_clip(checkpoint, tmp_path, capsys):
-    main(Arguments(checkpoint=checkpoint, output=tmp_path / "out", height=33, width=65))
-    about = json.loads((tmp_path / "out" / "export.json").read_text())
-    assert about["images"]["size"] == [33, 65]
-    assert about["graphs"]["later.onnx"]["outputs"]["logits"]["shape"] == [1, 3, 5, 9]
-    assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
+def test_the_program_beside_graphs_of_one_size_agrees_on_every_pixel_too(tmp_path, caplog, capsys):
+    checkpoint, output, rng = tmp_path / "network.pt", tmp_path / "out", np.random.default_rng(0)
+    save(checkpoint, "lmanet")
+    main(Arguments(checkpoint=checkpoint, output=output))
+    assert capsys.readouterr().out == f"{output}\n"
+    because = "local_correlation is written out for one size"
+    assert f"the graphs take frames of 40x56 only: {because}" in caplog.text
+    about = json.loads((output / "export.json").read_text())
+    assert (about["images"]["size"], about["images"]["one_size_because"]) == ([40, 56], because)
+    assert about["graphs"]["later.onnx"]["outputs"]["logits"]["shape"] == [1, 3, 5, 7]
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 256, (60, 84, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    paths = sorted(tmp_path.glob("?.png"))
+    network = dyncell.load(checkpoint, device="cpu")
+    np.testing.assert_array_equal(labels_of_program(output, paths), labels_of_segment(network, paths))
+
+
+def test_the_program_is_short():
+    assert len(PROGRAM.splitlines()) <= 15
 
 
 @pytest.mark.parametrize(
