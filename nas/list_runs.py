@@ -1,0 +1,73 @@
+"""`python -m nas.list_runs`: what runs there are, of which data, how far, how good and how old."""
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tyro.conf import Positional
+
+from nas.runs.comparable import Run, read_run
+from nas.runs.progress import duration
+from nas.runs.ranking import ranking, reward_of
+from nas.runs.store import TRIALS
+from nas.settings.command_line import run_command
+from nas.settings.config_files import CONFIG_FILE
+from nas.settings.errors import RunError
+
+log = logging.getLogger(__name__)
+
+HEADERS: Final = ("run", "data", "strategy", "seed", "trials", "best", "reward", "mIoU %", "retrained", "last trial")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """List the runs of a folder, the one that was written to last on top.
+
+    Trials are those recorded of those asked for. Best is the trial with the highest reward, on meta-val; mIoU is its.
+    """
+
+    folder: Positional[Path] = Path("runs")
+    """Where runs lie; folders in it are looked through, too."""
+
+
+def main(arguments: Arguments) -> None:
+    """Print one line a run. Raises RunError if there is none."""
+    from tabulate import tabulate  # --help need not wait for it
+
+    directories = [path.parent for path in arguments.folder.glob(f"**/{CONFIG_FILE}")]
+    if not directories:
+        raise RunError(f"there is no run in {arguments.folder}; `dyncell search` makes one, or name another folder")
+    lines = []
+    for directory in sorted(directories, key=_written, reverse=True):
+        try:
+            lines.append(_line(read_run(directory)))
+        except RunError as error:
+            log.warning("left out: %s", error)
+    print(tabulate(lines, HEADERS, "simple", disable_numparse=True))
+
+
+def _line(run: Run) -> tuple[object, ...]:
+    """What stands under `HEADERS`."""
+    best = next(iter(ranking(run.trials)), None)
+    worth = ("-", "-", "-")
+    if best is not None:
+        worth = (best.name, f"{reward_of(best):.4f}", f"{100 * best.metrics.get('miou', math.nan):.1f}")
+    return (
+        *(run.directory, run.config.data.dataset, run.config.strategy, run.config.seed),
+        *(f"{len(run.trials)}/{run.config.trials}", *worth),
+        len(list(run.directory.glob("retrained/*/network.pt"))) or "-",
+        f"{duration(time.time() - _written(run.directory))} ago",
+    )
+
+
+def _written(directory: Path) -> float:
+    """When the last trial was recorded, or the run created; seconds since the epoch."""
+    log = directory / TRIALS
+    return (log if log.exists() else directory / CONFIG_FILE).stat().st_mtime
+
+
+if __name__ == "__main__":
+    run_command("nas.list_runs", Arguments, None, main)
