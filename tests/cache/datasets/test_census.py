@@ -55,8 +55,8 @@ def test_shapes_are_counted_too(tmp_path):
 
 def test_a_census_is_remembered_until_a_file_changes(root, tmp_path, put, monkeypatch):
     calls = []
-    counted = census_module._counted
-    monkeypatch.setattr(census_module, "_counted", lambda *a: calls.append(1) or counted(*a))
+    counted = census_module._census_of
+    monkeypatch.setattr(census_module, "_census_of", lambda *a: calls.append(1) or counted(*a))
     first = take_census(Folder(root), "train", tmp_path / "census")
     again = take_census(Folder(root), "train", tmp_path / "census")
     assert again.pixels.tolist() == first.pixels.tolist()
