@@ -79,10 +79,10 @@ def scrolling(html: str) -> str:
     return f'<div class="wide" tabindex="0">{html}</div>' if html else ""
 
 
-def picture(svg: bytes, caption: str) -> str:
-    """Put an SVG picture into the page, with its caption."""
-    data = base64.b64encode(svg).decode()
-    image = scrolling(f'<img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">')
+def picture(content: bytes, caption: str, kind: str = "svg+xml") -> str:
+    """Put a picture into the page, SVG or of another `kind` of image, with its caption."""
+    data = base64.b64encode(content).decode()
+    image = scrolling(f'<img alt="{escape(caption)}" src="data:image/{kind};base64,{data}">')
     return f'{image}\n<p class="quiet">{escape(caption)}</p>'
 
 
