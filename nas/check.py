@@ -35,11 +35,8 @@ class Arguments:
     """Folder where counts are remembered; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
 
 
-_LINES = "
-".join(f"| {line}" for line in EXAMPLE.splitlines())  # the bar keeps tyro from joining them
+_LINES = "\n".join(f"| {line}" for line in EXAMPLE.splitlines())  # the bar keeps tyro from joining them
 Arguments.__doc__ = inspect.cleandoc(str(Arguments.__doc__)).replace("{EXAMPLE}", _LINES)
-    "{EXAMPLE}", "\n".join(f"| {line}" for line in EXAMPLE.splitlines())
-)
 
 
 def main(arguments: Arguments) -> None:

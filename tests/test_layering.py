@@ -29,7 +29,7 @@ FILES = sorted(path.relative_to(ROOT) for home in MAY_IMPORT for path in (ROOT /
 # commands that answer --help before torch is loaded
 TORCH_FREE = tuple(
     f"nas.{name}"
-    for name in ("search", "pretrain", "plot", "compare", "segment", "export", "retrain", "replay", "gather")
+    for name in ("check", "search", "pretrain", "plot", "compare", "segment", "export", "retrain", "replay", "gather")
 )
 
 
