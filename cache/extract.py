@@ -150,5 +150,5 @@ def _why_absent(path: Path) -> str:
     if any(path.parent.glob(f"{name}-{size}-*.h5")):
         return "those there of this size are of another network or precision, or of other frames"
     if any(path.parent.glob(f"{name}-*.h5")):
-        return "those there are of another size"
+        return "those there are of another size or of other data"
     return "there are none yet"

@@ -57,6 +57,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             JPEG file has no checksum: damage that leaves a picture is not noticed.
     """
     with _opened(path, whole=True) as image:
+        if image.format != "MPO" and (count := getattr(image, "n_frames", 1)) > 1:  # a phone's MPO has previews
+            raise DataError(f"the image {path} is an animation of {count} frames; save each as an image of its own")
         if image.mode not in _DEEP_MODES:
             return np.array(_upright(image).convert("RGB"))
     raise DataError(f"the image {path} has more than 8 bits a channel; convert it to 8 bits")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LAYOUT: Final = (
     "a folder of clips holds dataset.yaml and <split>/<clip>/images/*.png with masks/*.png "
-    "(see cache/datasets/folder.py); name it with --data-root or $DYNCELL_DATA"
+    "(`python -m nas.check --help` shows more); name it with --data-root or $DYNCELL_DATA"
 )
 _LAST_NUMBER: Final = re.compile(r".*?(?P<number>\d+)")
 VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
@@ -90,10 +90,15 @@ class Folder(FileDataset):
         images = by_stem(clip / "images", IMAGE_SUFFIXES)
         masks = _masks(clip)
         if alone := sorted(masks.keys() - images.keys()):
-            raise DataError(f"mask {masks[alone[0]]} has no image in {clip / 'images'}; add it or remove the mask")
+            near = [stem for stem in images if alone[0].startswith(stem)]
+            hint = f", or name it {near[0]}.png if it is of {images[near[0]].name}" if near else ""
+            raise DataError(
+                f"mask {masks[alone[0]]} has no image in {clip / 'images'}; add it or remove the mask{hint}"
+            )
+        stems = {image: stem for stem, image in images.items()}
         for number, image in numbered(list(images.values())):
-            frame = Frame(f"{prefix}/{image.stem}", name, number, labelled=image.stem in masks)
-            yield FrameFiles(frame, image, masks.get(image.stem))
+            frame = Frame(f"{prefix}/{image.stem}", name, number, labelled=stems[image] in masks)
+            yield FrameFiles(frame, image, masks.get(stems[image]))
 
     def _of_video(self, name: str, prefix: str, video: Path) -> Iterator[FrameFiles]:
         count = len(self._video(video))

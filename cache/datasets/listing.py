@@ -1,6 +1,7 @@
 """Listing folders of images and masks, so that no file a person sees is left out without a word."""
 
 import logging
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -63,10 +64,10 @@ def by_stem(folder: Path, suffixes: frozenset[str], beside: frozenset[str] = fro
     for path in visible(folder):
         if path.suffix.lower() not in suffixes or path.is_dir():
             others += [] if path.suffix.lower() in beside else [path]
-        elif path.stem in found:
-            raise DataError(f"{found[path.stem]} and {path} are the same frame; remove one of them")
+        elif (stem := _stem(path)) in found:
+            raise DataError(f"{found[stem]} and {path} are the same frame; remove one of them")
         else:
-            found[path.stem] = path
+            found[stem] = path
     if pictures := [path for path in others if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]:
         raise DataError(
             f"{_count(len(pictures), 'file')} in {folder} would be left out, the first is {pictures[0].name}: what is "
@@ -82,6 +83,12 @@ def warn_unused(paths: Iterable[Path], folder: Path) -> None:
     unused = [path for path in paths if not path.name.lower().startswith(_NOTES)]
     if unused:
         log.warning("%s in %s not used, the first is %s", _count(len(unused), "thing"), folder, unused[0].name)
+
+
+def _stem(path: Path) -> str:
+    """Name a frame: by one spelling of accents, as macOS has another, and without a second suffix as in 1.jpg.png."""
+    stem = unicodedata.normalize("NFC", path.stem)
+    return Path(stem).stem if Path(stem).suffix.lower() in IMAGE_SUFFIXES else stem
 
 
 def _is_clutter(name: str) -> bool:

@@ -41,6 +41,8 @@ class MaskCode:
         Raises:
             DataError: it holds an unknown value or colour, or its palette contradicts the classes' colours.
         """
+        if mask.is_coloured and self.reads_colours and self.colours is None and _is_index(mask.pixels):
+            return self._by_value(mask.pixels[..., 0], path)
         if mask.is_coloured:
             if not self.reads_colours:
                 raise DataError(
@@ -86,6 +88,8 @@ class MaskCode:
         if unknown:
             most = sorted(unknown, key=lambda colour: -unknown[colour])[:NAMED]
             named = ", ".join(f"{list(_unpacked(colour))} ({unknown[colour]} pixels)" for colour in most)
+            if _is_index(pixels):
+                named += " (three equal channels are class numbers: save one of them as a greyscale PNG)"
             raise DataError(
                 f"mask {path} has {len(unknown)} colours of no class on {sum(unknown.values())} of {packed.size} "
                 f"pixels: {named}{', ...' if len(unknown) > NAMED else ''}; correct the colours in dataset.yaml, name "
@@ -139,6 +143,11 @@ class MaskCode:
 def _is_grey(palette: NDArray[np.uint8]) -> bool:
     """Tell whether a palette only shows its positions, and tells nothing about classes."""
     return bool((palette == np.arange(len(palette))[:, None]).all())
+
+
+def _is_index(pixels: NDArray[np.int32]) -> bool:
+    """Whether RGB is grey everywhere, as where class numbers are saved three times."""
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _packed(colours: NDArray[np.generic]) -> NDArray[np.int64]:

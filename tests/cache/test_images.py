@@ -186,3 +186,24 @@ def test_letterboxes_keep_the_aspect_ratio_and_label_what_the_image_shows():
     np.testing.assert_array_equal(labelled == 1, inside)
     np.testing.assert_array_equal((framed == 200).all(-1), inside)
     assert (labelled[~inside] == 255).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_an_animation_is_refused_and_not_cut_to_its_first_frame(tmp_path, suffix):
+    frames = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (0, 90, 180)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=r"is an animation of 3 frames; save each as an image"):
+        read_image(tmp_path / f"a.{suffix}")
+
+
+def test_a_phone_picture_with_a_preview_behind_it_is_read(tmp_path):
+    big, small = (Image.fromarray(np.full((8 * size, 8 * size, 3), 99, np.uint8)) for size in (2, 1))
+    big.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[small])
+    assert read_image(tmp_path / "a.jpg").shape == (16, 16, 3)
+
+
+def test_jpegs_in_the_colours_of_print_are_seen_as_they_look(tmp_path):
+    colours = [(255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 0, 255)]
+    seen = np.repeat(np.repeat(np.array([colours], np.uint8), 16, 0), 16, 1)
+    Image.fromarray(seen).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    assert abs(read_image(tmp_path / "a.jpg")[:, 8::16].astype(int) - seen[:, 8::16]).max() < 25

@@ -316,3 +316,18 @@ def test_a_mask_of_no_frame_of_a_video_and_two_sources_of_frames_are_refused(fil
     (filmed / "train/drive/images").mkdir()
     with pytest.raises(DataError, match="more than one source of frames"):
         Folder(filmed).frames("train")
+
+
+def test_masks_that_begin_at_1_are_read_by_listing_their_values(root, put):
+    put(root / "train/walk/masks/cam2_9.png", [[0, 1, 2, 3, 0, 0, 0, 0]] * 6)
+    folder = Folder(root)
+    with pytest.raises(DataError, match=r"cam2_9.png holds the value 3 .* values and void in dataset\.yaml"):
+        folder.label(folder.frames("train")[1])
+    folder = relabelled(root, values=[1, 2, 3], void=0)
+    assert folder.label(folder.frames("train")[1])[0, :4].tolist() == [VOID, 0, 1, 2]
+
+
+def test_a_mask_with_an_ending_of_its_own_is_answered_with_its_name(root):
+    (root / "train/walk/masks/cam2_9.png").rename(root / "train/walk/masks/cam2_9_mask.png")
+    with pytest.raises(DataError, match=r"cam2_9_mask\.png has no image .*name it cam2_9\.png if it is of cam2_9\.jpg"):
+        Folder(root).frames("train")

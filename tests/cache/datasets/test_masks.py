@@ -94,7 +94,7 @@ def test_unknown_colours_are_counted_and_the_most_frequent_are_named():
 
 def test_masks_of_colours_need_colours():
     with pytest.raises(DataError, match=r"holds colours and no class numbers; write the colour of each class"):
-        code(colours=None).decode(Mask(np.array([[BLACK]])), PATH)
+        code(colours=None).decode(Mask(np.array([[RED]])), PATH)
     with pytest.raises(DataError, match=r"is a RGB image, but a mask has one channel"):
         code(reads_colours=False).decode(Mask(np.array([[BLACK]])), PATH)
 
@@ -103,3 +103,10 @@ def test_the_advice_fits_data_whose_masks_are_published():
     mask = Mask(np.array([[0]]), palette(RED))
     with pytest.raises(DataError, match="get the published masks"):
         code(reads_colours=False).decode(mask, PATH)
+
+
+def test_class_numbers_in_three_equal_channels_are_class_numbers():
+    pixels = np.repeat(np.array([[0, 1], [2, 255]])[..., None], 3, -1)
+    assert code(colours=None).decode(Mask(pixels), PATH).tolist() == [[0, 1], [2, VOID]]
+    with pytest.raises(DataError, match=r"\[2, 2, 2\] .*three equal channels are class numbers"):
+        code().decode(Mask(pixels), PATH)
