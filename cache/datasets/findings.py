@@ -67,6 +67,12 @@ def suspicions(censuses: Sequence[Census], classes: Sequence[str]) -> list[str]:
     return found
 
 
+def absent_classes(census: Census, classes: Sequence[str], positions: Collection[int]) -> str:
+    """Name the classes of a split that do not occur in some of its frames; nothing where all do."""
+    here, anywhere = census.counts(positions), census.counts()
+    return _names([name for name, some, all_ in zip(classes, here, anywhere, strict=True) if all_ and not some])
+
+
 def window_lengths(found: Sequence[Window], length: int) -> str:
     """Say how many windows there are of which lengths: "12 windows of 5 frames, 3 of 2"."""
     counted = Counter(len(window.positions) for window in found)

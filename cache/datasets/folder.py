@@ -90,11 +90,10 @@ class Folder(FileDataset):
         images = by_stem(clip / "images", IMAGE_SUFFIXES)
         masks = _masks(clip)
         if alone := sorted(masks.keys() - images.keys()):
-            near = [stem for stem in images if alone[0].startswith(stem)]
-            hint = f", or name it {near[0]}.png if it is of {images[near[0]].name}" if near else ""
-            raise DataError(
-                f"mask {masks[alone[0]]} has no image in {clip / 'images'}; add it or remove the mask{hint}"
-            )
+            near = max((stem for stem in images if alone[0].startswith(stem)), key=len, default="")
+            hint = f", or name it {near}.png if it is of {images[near].name}" if near else ""
+            lonely = masks[alone[0]]
+            raise DataError(f"mask {lonely} has no image in {clip / 'images'}; add it or remove the mask{hint}")
         stems = {image: stem for stem, image in images.items()}
         for number, image in numbered(list(images.values())):
             frame = Frame(f"{prefix}/{image.stem}", name, number, labelled=stems[image] in masks)

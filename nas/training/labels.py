@@ -7,7 +7,7 @@ from typing import Final
 
 from cache.datasets.census import Census, take_census
 from cache.datasets.clips import Dataset, Split, Window
-from cache.datasets.findings import require_classes, suspicions, window_lengths
+from cache.datasets.findings import absent_classes, require_classes, suspicions, window_lengths
 from cache.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -64,4 +64,7 @@ def check_windows(
             *(part, short, len(found), length),
         )
     if census is not None:
-        require_classes(census, dataset.classes, [window.positions[-1] for window in found], f"the {part} part")
+        last = [window.positions[-1] for window in found]
+        require_classes(census, dataset.classes, last, f"the {part} part")
+        if missing := absent_classes(census, dataset.classes, last):
+            log.warning("%s: no window ends in a frame with %s, which therefore does not count there", part, missing)

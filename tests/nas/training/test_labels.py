@@ -50,3 +50,12 @@ def test_a_part_whose_last_frames_are_void_is_refused():
     check_windows(found, 3, "meta-train", Shapes(), census(*rows))
     with pytest.raises(DataError, match="the meta-val part holds no class at all"):
         check_windows(found[-2:], 3, "meta-val", Shapes(), census(*rows))
+
+
+def test_classes_that_no_window_ends_in_are_named(caplog):
+    rows = [[4, 4, 1, 0, 0, 0, 0]] * 5 + [[4, 4, 0, 0, 0, 0, 0]]
+    found = windows(FRAMES, 3)
+    check_windows(found, 3, "meta-train", Shapes(), census(*rows))
+    assert caplog.messages == []
+    check_windows(found[-1:], 3, "meta-val", Shapes(), census(*rows))
+    assert caplog.messages == ["meta-val: no window ends in a frame with square, which therefore does not count there"]
