@@ -10,10 +10,10 @@ from tyro.conf import arg
 
 from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
-from nas.runs.store import read_config
+from nas.runs.store import read_settings
 from nas.settings.command_line import run_command
-from nas.settings.config import ComputeConfig, MachineConfig, SearchConfig
-from nas.settings.config_files import CONFIG_FILE, from_mapping
+from nas.settings.config import ComputeConfig, MachineConfig
+from nas.settings.config_files import CONFIG_FILE
 from nas.settings.errors import RunError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def with_settings_of(run: Path, arguments: Arguments) -> Arguments:
     Raises:
         RunError: the run's settings cannot be read.
     """
-    search = from_mapping(SearchConfig, read_config(run), str(run))
+    search = read_settings(run)
     found = replace(
         arguments,
         dataset=arguments.dataset or search.data.dataset,

@@ -13,10 +13,9 @@ from baselines.fixed_points import FIXED_POINTS, select
 from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
 from nas.runs.ranking import ranking
-from nas.runs.store import read_config, read_trials
+from nas.runs.store import read_settings, read_trials
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import ComputeConfig, SearchConfig, require
-from nas.settings.config_files import from_mapping
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.seeding import stream
@@ -72,7 +71,7 @@ def main(arguments: Arguments) -> None:
     """Train every network that is not there yet, and print what they score on the validation list."""
     from nas.training.video.results import FOLDER  # loads torch, for which --help need not wait
 
-    search = from_mapping(SearchConfig, read_config(arguments.run), str(arguments.run))
+    search = read_settings(arguments.run)
     networks = chosen_networks(arguments, search)
     log_to(arguments.run / "retrain.log")
     training = video_training(arguments, search)

@@ -6,10 +6,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
-from nas.runs.store import INPUTS_FILE, leaves, read_config, read_trials
+from nas.runs.store import INPUTS_FILE, leaves, read_settings, read_trials
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig, StrategyName
-from nas.settings.config_files import from_mapping, identity, read_mapping, to_mapping
+from nas.settings.config_files import identity, read_mapping, to_mapping
 from nas.settings.errors import RunError
 
 SettingsOf = Callable[[str], Sequence[str]]
@@ -30,7 +30,7 @@ class Run:
 
 def read_run(directory: Path) -> Run:
     """Read a run, finished or not. Raises RunError if there is none or it is damaged."""
-    config = from_mapping(SearchConfig, read_config(directory), str(directory))
+    config = read_settings(directory)
     numbered = {trial.number: trial for trial in read_trials(directory) if trial.number is not None}
     places = takewhile(numbered.__contains__, range(len(numbered)))
     inputs = read_mapping(directory / INPUTS_FILE) if (directory / INPUTS_FILE).exists() else {}

@@ -20,7 +20,9 @@ from typing import Any, Self
 from xxhash import xxh3_64_hexdigest
 
 from nas.runs.trial import Trial
-from nas.settings.config_files import CONFIG_FILE, plain, read_mapping, write_mapping
+from nas.settings.config import SearchConfig
+from nas.settings.config_files import CONFIG_FILE, from_run, plain, read_mapping, write_mapping
+from nas.settings.config_files import identity as identity_of
 from nas.settings.errors import RunError
 from nas.settings.signals import signals_held
 
@@ -31,7 +33,7 @@ WAYS_OUT = "Continue with what the run has, name another directory with --run, o
 
 
 class RunStore:
-    """An open run directory. Comes from `RunStore.open`."""
+    """An open run directory, made by `RunStore.open`."""
 
     def __init__(self, directory: Path, trials: list[Trial]) -> None:
         self.directory = directory
@@ -57,7 +59,7 @@ class RunStore:
                 stale.unlink()
             trials, length = _read_log(directory / TRIALS)
             if trials and (directory / CONFIG_FILE).exists():
-                _compare(directory, read_config(directory), plain(identity))
+                _compare(directory, identity_of(read_settings(directory)), plain(identity))
             elif trials:
                 raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
             elif not _agrees(directory, plain(identity)):
@@ -117,6 +119,15 @@ def read_config(directory: Path) -> dict[str, Any]:
             f"there is no run in {directory}: it has no {CONFIG_FILE}; `python -m nas.search --run DIR` makes one"
         )
     return read_mapping(path)
+
+
+def read_settings(directory: Path) -> SearchConfig:
+    """Return the settings a run was created with; what it is too old to have is as it was then.
+
+    Raises:
+        RunError: there is no run, or its settings are damaged or of a version that is not read.
+    """
+    return from_run(read_config(directory), str(directory))
 
 
 def read_trials(directory: Path) -> list[Trial]:
@@ -209,7 +220,7 @@ def _compare(directory: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -
 
 def _agrees(directory: Path, now: Mapping[str, Any]) -> bool:
     """Tell whether a directory holds settings in which nothing of `now` is different."""
-    return (directory / CONFIG_FILE).exists() and not differences(read_config(directory), now)
+    return (directory / CONFIG_FILE).exists() and not differences(identity_of(read_settings(directory)), now)
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

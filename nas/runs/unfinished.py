@@ -3,9 +3,9 @@
 import datetime
 from pathlib import Path
 
-from nas.runs.store import differences, read_config, read_trials
+from nas.runs.store import differences, read_settings, read_trials
 from nas.settings.config import SearchConfig
-from nas.settings.config_files import CONFIG_FILE, from_mapping, identity
+from nas.settings.config_files import CONFIG_FILE, identity
 from nas.settings.errors import RunError
 
 
@@ -26,7 +26,7 @@ def default_directory(parent: Path, config: SearchConfig) -> Path:
 
 def _is_unfinished(directory: Path, config: SearchConfig) -> bool:
     try:
-        saved = from_mapping(SearchConfig, read_config(directory), str(directory))
+        saved = read_settings(directory)
         sampled = sum(trial.number is not None for trial in read_trials(directory))
     except RunError:  # damaged, or of a version that is not read: nothing to go on with unasked
         return False

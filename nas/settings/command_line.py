@@ -4,32 +4,43 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import tyro
 
 from cache.errors import DataError
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.commands import commands
-from nas.settings.config import PretrainConfig
-from nas.settings.config_files import CONFIG_FILE, from_mapping, overlay, preset_names, preset_path, read_mapping
+from nas.settings.config import PretrainConfig, SearchConfig
+from nas.settings.config_files import (
+    CONFIG_FILE,
+    from_mapping,
+    overlay,
+    preset_names,
+    preset_path,
+    read_mapping,
+    read_preset,
+)
 from nas.settings.errors import NonFiniteError, RunError
-from nas.settings.retrain_config import RetrainConfig
+from nas.settings.older_files import BEFORE
 from nas.settings.signals import end_on_sigterm
 from nas.settings.terminal import write_what_it_can
 from searchspace.errors import SpaceError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Arguments = TypeVar("Arguments")
-Config = PretrainConfig | RetrainConfig
+Config = TypeVar("Config", bound="DataclassInstance")
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
 def run_command(
-    module: str, kind: type[Arguments], config: type[Config] | None, main: Callable[[Arguments], None]
+    module: str, kind: type[Arguments], config: "type[DataclassInstance] | None", main: Callable[[Arguments], None]
 ) -> NoReturn:
     """Parse the command line of `python -m module`, call `main`, and exit.
 
@@ -98,12 +109,13 @@ def _base_config(config: type[Config], words: Sequence[str]) -> Config:
                 f"there is no run in {known.run} to go on with; check the name"
                 + ("" if known.fork else ", or say with --dataset on what a new search shall start there")
             )
+    layers: dict[Path, Mapping[str, Any]] = {}
     dataset = known.dataset or PretrainConfig().data.dataset
-    sources = []
     if known.run is not None and (known.run / CONFIG_FILE).exists():
-        sources.append(known.run / CONFIG_FILE)
+        if issubclass(config, SearchConfig):
+            layers[known.run / CONFIG_FILE] = overlay([BEFORE, read_mapping(known.run / CONFIG_FILE)])
     elif dataset in preset_names():
-        sources.append(preset_path(dataset))
+        layers[preset_path(dataset)] = read_preset(preset_path(dataset), config)
     if known.preset is not None:
-        sources.append(preset_path(known.preset))
-    return from_mapping(config, overlay([read_mapping(source) for source in sources]), " + ".join(map(str, sources)))
+        layers[preset_path(known.preset)] = read_preset(preset_path(known.preset), config)
+    return from_mapping(config, overlay(list(layers.values())), " + ".join(map(str, layers)))

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import dacite
 import yaml
@@ -17,17 +17,20 @@ from cache.atomic import write_text
 from cache.plain_yaml import parse_yaml
 from nas.settings.config import PretrainConfig, SearchConfig
 from nas.settings.errors import RunError
-from nas.settings.retrain_config import RetrainConfig
+from nas.settings.older_files import BEFORE
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 PRESETS = Path(__file__).parent / "presets"
 CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory
 SEAL: Final = "# checksum of what follows: "
 
-C = TypeVar("C", bound=PretrainConfig | RetrainConfig)
+C = TypeVar("C", bound="DataclassInstance")
 
 
 def preset_names() -> list[str]:
-    """Names that `--preset` takes."""
+    """List the names that `--preset` takes."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
@@ -76,19 +79,31 @@ def overlay(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C:
-    """Build a configuration; sections that only another command knows are passed over.
+    """Build a configuration; what the settings leave out is at its default.
 
     Raises:
         RunError: naming `source` and the setting that is unknown, of a wrong type or out of its range.
     """
-    known = {field.name for field in dataclasses.fields(config)}
-    elsewhere = {field.name for other in (SearchConfig, RetrainConfig) for field in dataclasses.fields(other)} - known
-    settings = {key: value for key, value in settings.items() if key not in elsewhere}
     hooks: dict[Any, Any] = {float: _finite, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
     try:
         return dacite.from_dict(config, settings, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
     except (dacite.DaciteError, TypeError, ValueError, ArithmeticError) as error:
         raise RunError(f"{source}: {error}") from error
+
+
+def from_run(settings: Mapping[str, Any], source: str) -> SearchConfig:
+    """Build the configuration that a run was made with; what it is too old to have is as it was before.
+
+    Raises:
+        RunError: as `from_mapping` does.
+    """
+    return from_mapping(SearchConfig, overlay([BEFORE, settings]), source)
+
+
+def read_preset(path: Path, config: type[C]) -> dict[str, Any]:
+    """Read the sections of a preset that a command has; the others are there for other commands."""
+    known = {field.name for field in dataclasses.fields(config)}
+    return {name: section for name, section in read_mapping(path).items() if name in known}
 
 
 def _finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds

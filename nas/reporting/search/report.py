@@ -16,10 +16,10 @@ from nas.reporting.search.facts import run_facts
 from nas.reporting.search.page import DATA, HTML, search_page
 from nas.reporting.search.tables import COLUMNS_KEY, best_cells, outcomes, report
 from nas.runs.ranking import sampled
-from nas.runs.store import read_config, read_trials
+from nas.runs.store import read_settings, read_trials
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
-from nas.settings.config_files import from_mapping, read_mapping, to_mapping, write_mapping
+from nas.settings.config_files import read_mapping, to_mapping, write_mapping
 from nas.training.candidates.inputs import Prepared
 from nas.training.candidates.objective import OBJECTIVES
 from searchspace.space import Space
@@ -74,7 +74,7 @@ def redraw(run: Path) -> list[Path]:
         SpaceError: the file of its space is gone or damaged.
         OSError: the folder cannot be written or the disk is full.
     """
-    config, trials = from_mapping(SearchConfig, read_config(run), str(run)), read_trials(run)
+    config, trials = read_settings(run), read_trials(run)
     config = replace(config, trials=max(config.trials, len(sampled(trials))))  # a later call may have asked for more
     facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
     space = Space.load(config.space.space, config.space.blocks)

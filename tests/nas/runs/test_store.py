@@ -14,15 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.runs.store import RunStore, read_config, read_trials
+from nas.runs.store import RunStore, read_config, read_settings, read_trials
 from nas.runs.trial import Trial
+from nas.settings import older_files
+from nas.settings.config import CandidateConfig, MachineConfig, PPOConfig, SearchConfig, StaticConfig
+from nas.settings.config_files import identity, read_mapping, to_mapping, write_mapping
 from nas.settings.errors import RunError
 from searchspace.genotype import Block, Choice, Genotype
 
 SKIP, CONCAT = Choice("skip"), Choice("concat")
 CELL = Genotype((Block(("past.dec", "cur.layer2"), (SKIP, SKIP), CONCAT),))
-SETTINGS = {"seed": 0, "strategy": "ppo", "candidate": {"epochs": 20, "learning_rate": 8e-3}}
-CONFIG = SETTINGS | {"machine": {"data_root": Path("/data/camvid"), "workers": 2}, "scale_range": (0.5, 2.0)}
+CONFIG = SearchConfig(
+    static=StaticConfig(scale_range=(0.75, 1.5)), machine=MachineConfig(data_root=Path("/data/camvid"))
+)
 
 
 def sampled(number):
@@ -34,8 +38,8 @@ FIXED = Trial(fixed_point="per_frame", status="finished", reward=0.61)
 FAILED = Trial(number=2, genotype=CELL, status="failed", error="ValueError: Übergröße\u2028 of a frame")
 
 
-def opened(directory, identity=SETTINGS, config=CONFIG):
-    return RunStore.open(directory, identity=identity, config=config)
+def opened(directory, config=CONFIG):
+    return RunStore.open(directory, identity=identity(config), config=to_mapping(config))
 
 
 def filled(directory, *trials):
@@ -164,29 +168,79 @@ def test_a_field_that_no_trial_has_is_refused(tmp_path, field, value):
 def test_other_settings_are_refused_with_each_difference_and_the_ways_out(tmp_path):
     filled(tmp_path, sampled(0))
     saved = (tmp_path / "config.yaml").read_bytes()
-    other = {"seed": 0, "strategy": "random", "candidate": {"epochs": 10, "learning_rate": 8e-3, "added": True}}
-    with pytest.raises(RunError) as caught, opened(tmp_path, identity=other, config=other):
+    other = replace(CONFIG, strategy="random", candidate=CandidateConfig(epochs=10, measure_halfway=True))
+    with pytest.raises(RunError) as caught, opened(tmp_path, other):
         pass
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{tmp_path} holds a run that differs from this one:"
     assert lines[1:-1] == [
-        "  strategy: ppo in the run, random now",
         "  candidate.epochs: 20 in the run, 10 now",
-        "  candidate.added: absent in the run, True now",
+        "  candidate.measure_halfway: False in the run, True now",
+        "  strategy: ppo in the run, random now",
     ]
     assert "--run" in lines[-1]
     assert "--fork" in lines[-1]
     assert (tmp_path / "config.yaml").read_bytes() == saved
 
 
+def rewritten(directory, change):
+    """Make a run with a trial whose settings are on disk as `change` leaves them."""
+    filled(directory, sampled(0))
+    settings = read_mapping(directory / "config.yaml")
+    change(settings)
+    write_mapping(directory / "config.yaml", settings)
+
+
+def forget(settings):
+    """Take away what the first runs did not have."""
+    for section, names in {"candidate": ["objective", "measure_halfway"], "static": ["encoder"]}.items():
+        for name in names:
+            del settings[section][name]
+    del settings["warm_start"], settings["repetition"]
+
+
+def test_a_run_from_before_a_setting_goes_on_where_the_setting_is_what_was_done_then(tmp_path):
+    rewritten(tmp_path, forget)
+    with opened(tmp_path) as store:
+        assert list(store.trials) == [sampled(0)]
+    for other in (replace(CONFIG, repetition=1), replace(CONFIG, candidate=CandidateConfig(measure_halfway=True))):
+        with pytest.raises(RunError, match=r"(repetition: 0|measure_halfway: False) in the run, (1|True) now"):
+            opened(tmp_path, other).__enter__()
+
+
+def test_what_was_done_before_a_setting_does_not_follow_its_default(tmp_path, monkeypatch):
+    monkeypatch.setitem(older_files.BEFORE, "lookahead", 3)
+    rewritten(tmp_path, lambda settings: settings.pop("lookahead"))
+    assert read_settings(tmp_path).lookahead == 3
+    with pytest.raises(RunError, match="lookahead: 3 in the run, 8 now"), opened(tmp_path):
+        pass
+    with opened(tmp_path, replace(CONFIG, lookahead=3)):
+        pass
+
+
+def test_settings_written_otherwise_but_the_same_are_the_same(tmp_path):
+    def by_hand(settings):
+        settings["candidate"]["learning_rate"], settings["ppo"]["buffer"] = "8e-3", 100
+
+    rewritten(tmp_path, by_hand)
+    with opened(tmp_path):
+        pass
+
+
+def test_a_run_with_a_setting_that_this_version_does_not_know_is_refused_by_name(tmp_path):
+    rewritten(tmp_path, lambda settings: settings["candidate"].update(magic=1))
+    with pytest.raises(RunError, match=f"{tmp_path}.*magic"), opened(tmp_path):
+        pass
+
+
 def test_a_run_without_trials_is_no_obstacle_to_other_settings(tmp_path):
     with opened(tmp_path) as store:
         store.bind("features", "3fe0")
-    other = SETTINGS | {"strategy": "random"}
-    with opened(tmp_path, identity=other, config=other) as store:
+    other = replace(CONFIG, strategy="random")
+    with opened(tmp_path, other) as store:
         store.bind("features", "aa11")
-    assert read_config(tmp_path) == other
-    with opened(tmp_path, identity=other, config=other) as store:
+    assert read_settings(tmp_path) == other
+    with opened(tmp_path, other) as store:
         store.bind("features", "bb22")  # nothing was computed from the first ones
         store.append(sampled(0))
         with pytest.raises(RunError, match="features: bb22 in the run, cc33 now"):
@@ -195,24 +249,24 @@ def test_a_run_without_trials_is_no_obstacle_to_other_settings(tmp_path):
 
 def test_settings_outside_the_identity_may_differ_and_the_first_ones_stay(tmp_path):
     filled(tmp_path)
-    with opened(tmp_path, config=CONFIG | {"machine": {"workers": 8}}):
+    with opened(tmp_path, replace(CONFIG, machine=MachineConfig(workers=8))):
         pass
-    expected = {"machine": {"data_root": "/data/camvid", "workers": 2}, "scale_range": [0.5, 2.0]}
-    assert read_config(tmp_path) == SETTINGS | expected
+    assert read_settings(tmp_path) == CONFIG
 
 
-text = st.text(st.characters(exclude_categories=["Cs", "Cc"]))
-values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), text, st.builds(Path, text))
-leaves = st.one_of(values, st.lists(values).map(tuple))
+positive = st.floats(min_value=1e-12, max_value=1e12)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.dictionaries(text, st.one_of(leaves, st.dictionaries(text, leaves))))
-def test_any_settings_equal_themselves_after_a_stay_on_disk(tmp_path_factory, tree):
-    run = tmp_path_factory.mktemp("run")
-    for _ in range(2):
-        with opened(run, identity=tree, config=tree):
-            pass
+@given(rate=positive, decay=st.floats(0, 1, exclude_max=True), seed=st.integers(), trials=st.integers(1, 10**6))
+def test_any_settings_equal_themselves_after_a_stay_on_disk(tmp_path_factory, rate, decay, seed, trials):
+    run, ppo = tmp_path_factory.mktemp("run"), PPOConfig(learning_rate=rate, baseline_decay=decay)
+    config = replace(CONFIG, ppo=ppo, seed=seed, trials=trials)
+    filled(run)
+    for number in range(2):
+        with opened(run, config) as store:
+            store.append(sampled(number))
+    assert read_settings(run) == config
 
 
 def test_inputs_known_later_are_kept_and_compared(tmp_path):
@@ -267,12 +321,12 @@ def test_a_second_writer_is_refused_while_the_first_lives_and_readers_are_not(tm
     with start_appending(tmp_path) as first:
         first.stdout.readline()
         try:
-            with pytest.raises(RunError, match="another search is writing to"), opened(tmp_path, {}, {}):
+            with pytest.raises(RunError, match="another search is writing to"), opened(tmp_path, SearchConfig()):
                 pass
             assert len(read_trials(tmp_path)) >= 1
         finally:
             first.kill()
-    with opened(tmp_path, {}, {}) as store:
+    with opened(tmp_path, SearchConfig()) as store:
         assert len(store.trials) >= 1
 
 

@@ -10,10 +10,14 @@ from nas.settings.config_files import (
     preset_names,
     preset_path,
     read_mapping,
+    read_preset,
     to_mapping,
     write_mapping,
 )
 from nas.settings.errors import RunError
+from nas.settings.retrain_config import RetrainConfig
+
+COMMANDS = [SearchConfig, PretrainConfig, RetrainConfig]
 
 
 def test_a_configuration_survives_the_trip_through_yaml(tmp_path):
@@ -42,6 +46,7 @@ def test_later_layers_win_setting_by_setting():
     ("settings", "words"),
     [
         ({"nonsense": {}}, ["nonsense"]),
+        ({"retrain": {}}, ["retrain"]),
         ({"ppo": {"clipp": 0.1}}, ["clipp"]),
         ({"ppo": {"clip": 2.0}}, ["ppo.clip", "(0, 1)", "2.0"]),
         ({"ppo": {"clip": "wide"}}, ["wide"]),
@@ -57,9 +62,15 @@ def test_a_wrong_setting_is_named_with_its_source(settings, words):
 
 
 @pytest.mark.parametrize("name", preset_names())
-@pytest.mark.parametrize("config", [SearchConfig, PretrainConfig])
+@pytest.mark.parametrize("config", COMMANDS)
 def test_every_preset_fits_every_command(name, config):
-    from_mapping(config, read_mapping(preset_path(name)), name)
+    from_mapping(config, read_preset(preset_path(name), config), name)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_section_of_a_preset_is_of_some_command(name):
+    known = {field.name for config in COMMANDS for field in dataclasses.fields(config)}
+    assert read_mapping(preset_path(name)).keys() <= known
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones():
