@@ -20,7 +20,7 @@ class Arguments:
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
     preset: str | None = None
-    """Named settings, e.g. `laptop` (half resolution, minutes without a GPU)."""
+    """Named settings, e.g. `laptop` (half resolution, minutes without a GPU), or a YAML file of one's own."""
 
 
 def main(arguments: Arguments) -> None:

@@ -44,7 +44,8 @@ class Arguments:
     config: Annotated[RetrainConfig, arg(name="")] = field(default_factory=RetrainConfig)
     preset: str | None = None
     """Named settings: `paper` (the default, for a GPU), `cityscapes` (the paper's there), `laptop` (CamVid without a
-    GPU, under 40 minutes for two cells), `quick` (shapes, minutes), `lmanet` and `tdnet` (as their authors train)."""
+    GPU, under 40 minutes for two cells), `quick` (shapes, minutes), `small` (a few hundred
+    labelled frames), `lmanet` and `tdnet` (as their authors train), or a YAML file of one's own."""
     top_k: int = 2
     """Cells to train, the best by reward."""
     fixed_points: tuple[str, ...] | None = None

@@ -1,14 +1,17 @@
 """Curves of a search for TensorBoard, written as it goes.
 
-They are a copy for the eye; the log of trials is the truth. A resumed search therefore draws them anew from trial 0,
-and TensorBoard forgets what earlier sessions drew.
+They are a copy for the eye; the log of trials is the truth. A resumed search draws them anew from trial 0 under the same
+names, and TensorBoard, told of the new session, forgets what earlier ones drew: the curves go on where they were.
 """
 
+import logging
 import math
 import time
 from pathlib import Path
 
 from nas.runs.trial import Trial
+
+log = logging.getLogger(__name__)
 
 
 class Curves:
@@ -27,6 +30,7 @@ class Curves:
         from tensorboardX.summary import scalar
 
         directory.mkdir(parents=True, exist_ok=True)
+        log.info("curves: pip install tensorboard, then tensorboard --logdir %s", directory)
         self._event, self._scalar, self._best = Event, scalar, -math.inf
         self._writer = EventsWriter(str(directory / "events"), f".{time.time_ns()}")  # sessions of one second differ
         self._writer.write_event(Event(wall_time=time.time(), step=0, session_log=SessionLog(status=SessionLog.START)))

@@ -11,8 +11,8 @@ SHORT: Final = {"list_runs": "runs", "manage_cache": "cache"}
 
 def commands() -> dict[str, str]:
     """List the commands: name -> its module in `nas`."""
-    modules = sorted(path.stem for path in NAS.glob("*.py") if not path.stem.startswith("__"))
-    return {SHORT.get(module, module): module for module in modules}
+    modules = [path.stem for path in NAS.glob("*.py") if not path.stem.startswith("__")]
+    return dict(sorted((SHORT.get(module, module), module) for module in modules))
 
 
 def overview() -> str:

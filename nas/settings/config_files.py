@@ -35,10 +35,14 @@ def preset_names() -> list[str]:
 
 
 def preset_path(name: str) -> Path:
-    """Find the file of one preset. Raises RunError for an unknown name."""
-    if name not in preset_names():
-        raise RunError(f"unknown preset {name!r}; there are {', '.join(preset_names())}")
-    return PRESETS / f"{name}.yaml"
+    """Find the file of a preset by its name, or one's own by its path. Raises RunError if there is none."""
+    if name in preset_names():
+        return PRESETS / f"{name}.yaml"
+    if Path(name).suffix in (".yaml", ".yml"):
+        if Path(name).is_file():
+            return Path(name)
+        raise RunError(f"there is no preset file {name}")
+    raise RunError(f"unknown preset {name!r}; there are {', '.join(preset_names())}, and paths of .yaml files")
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

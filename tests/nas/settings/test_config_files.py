@@ -78,6 +78,13 @@ def test_an_unknown_preset_is_answered_with_the_known_ones():
         preset_path("laptopp")
 
 
+def test_a_preset_may_be_a_file_of_ones_own(tmp_path):
+    (tmp_path / "mine.yaml").write_text("trials: 7\n")
+    assert read_mapping(preset_path(str(tmp_path / "mine.yaml"))) == {"trials": 7}
+    with pytest.raises(RunError, match=r"there is no preset file absent\.yaml"):
+        preset_path("absent.yaml")
+
+
 @pytest.mark.parametrize("content", ["[1, 2]", "a: [", "just text", "\x80"])
 def test_a_file_that_is_no_mapping_is_refused_by_name(tmp_path, content):
     path = tmp_path / "preset.yaml"
