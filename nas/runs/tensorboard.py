@@ -1,7 +1,7 @@
 """Curves of a search for TensorBoard, written as it goes.
 
-They are a copy for the eye; the log of trials is the truth. A resumed search draws them anew from trial 0 under the same
-names, and TensorBoard, told of the new session, forgets what earlier ones drew: the curves go on where they were.
+They are a copy for the eye; the log of trials is the truth. A resumed search draws them anew from trial 0, and
+TensorBoard, told of the new session, forgets what earlier ones drew: the curves go on where they were.
 """
 
 import logging
