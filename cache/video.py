@@ -186,10 +186,10 @@ def _usual(stamps: Sequence[float]) -> float:
 
 
 def _steps(stamps: Sequence[float]) -> list[int] | None:
-    """Count the usual gaps from each stamp to the next; None where gaps are no whole numbers of them."""
+    """Count the usual gaps from each stamp to the next; None where gaps are no whole numbers of them, or past belief."""
     usual = _usual(stamps)
     gaps = [(following - stamp) / usual for stamp, following in pairwise(stamps)]
-    steady = all(abs(gap - round(gap)) <= STEADY and round(gap) >= 1 for gap in gaps)
+    steady = all(abs(gap - round(gap)) <= STEADY and 1 <= round(gap) <= LOST for gap in gaps)
     return [round(gap) for gap in gaps] if steady else None
 
 

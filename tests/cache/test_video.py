@@ -162,3 +162,7 @@ def test_a_read_that_fails_is_not_the_end(video):
 def test_frames_that_stop_too_early_are_told_of(video, caplog):
     assert outcome(video([0, 40, 80, 120], [0, 40])) == [0, 1]
     assert "announces 4 frames, but only the first 2 can be read" in caplog.text
+
+
+def test_a_stamp_out_of_all_proportion_makes_no_frames(video):
+    assert outcome(video([0, 40, 80, 4e13, 4e13 + 40])) == [0, 1, 2, 3, 4]
