@@ -186,7 +186,7 @@ def _usual(stamps: Sequence[float]) -> float:
 
 
 def _steps(stamps: Sequence[float]) -> list[int] | None:
-    """Count the usual gaps from each stamp to the next; None where gaps are no whole numbers of them, or past belief."""
+    """Count the usual gaps from each stamp to the next; None where gaps are no such numbers, or past belief."""
     usual = _usual(stamps)
     gaps = [(following - stamp) / usual for stamp, following in pairwise(stamps)]
     steady = all(abs(gap - round(gap)) <= STEADY and 1 <= round(gap) <= LOST for gap in gaps)
