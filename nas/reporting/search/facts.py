@@ -40,7 +40,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
     frames = prepared.dataset.frames("train")
     compute, candidate, evaluator = config.compute, config.candidate, prepared.evaluator
     values = {
-        "dataset": config.data.dataset,
+        "dataset": prepared.dataset.name,
         "height": prepared.size[0],
         "width": prepared.size[1],
         "classes": evaluator.classes,

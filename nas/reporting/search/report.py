@@ -60,7 +60,7 @@ def write_report(
         data_plot(prepared).save((run / DATA).parent)
     drawn = plots.draw(trials, space, OBJECTIVES[config.candidate.objective].label)
     pictures = [path.relative_to(run) for path in plots.save(drawn, run) if path.suffix == ".png"]
-    write_text(run / REPORT, report(f"Search on {config.data.dataset}", facts, trials, pictures))
+    write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
     places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {retraining(run)}"
     return f"{best_cells(trials)}\n{COLUMNS_KEY}\n\n{outcomes(trials)}\n{places}"
