@@ -65,13 +65,13 @@ def open_video(path: Path) -> Video:
     Raises:
         DataError: it is no video that can be read, or its frames would fill the memory.
     """
-    capture = _capture(path)
+    capture = _capture(path, cv2.CAP_PROP_FORMAT, -1)  # packets as they are: nothing is decoded to look at them
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if width * height > LARGEST:
         raise DataError(f"{path} has frames of {height:.0f}x{width:.0f} pixels; scale it down")
     announced, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
     announced = int(announced) if 0 < announced < math.inf else 0
-    stamps = _stamps(path)
+    stamps = _stamps(capture)
     if not stamps:
         log.warning("%s has no time stamps, so frames that were lost in it cannot be told and do not count", path)
     complete = len(stamps) == announced  # then every gap is meant; else a long one is where frames were lost
@@ -164,9 +164,8 @@ def _rgb(frame: object) -> Pixels:
     return np.ascontiguousarray(np.asarray(frame, np.uint8)[..., ::-1])
 
 
-def _stamps(path: Path) -> list[float]:
+def _stamps(capture: cv2.VideoCapture) -> list[float]:
     """Read the times in milliseconds of all packets, in order, without decoding them; none where they say nothing."""
-    capture = _capture(path, cv2.CAP_PROP_FORMAT, -1)
     stamps: list[float] = []
     failed = 0
     while failed < LOST:

@@ -236,7 +236,7 @@ class Announcing:
 @pytest.mark.parametrize(("rate", "expected"), [(float("nan"), IMAGE_RATE), (float("inf"), IMAGE_RATE), (25.0, 25.0)])
 def test_what_a_header_announces_costs_no_time_and_no_sense(video, monkeypatch, count, rate, expected):
     capture = Announcing({cv2.CAP_PROP_FRAME_COUNT: count, cv2.CAP_PROP_FPS: rate})
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _, api, raw=(): Announcing({}) if raw else capture)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _, api, raw=(): Announcing(capture.said) if raw else capture)
     recording = open_recording(str(video))
     assert recording.rate == expected
     assert len(list(recording.readable(skip=False))) == 3
