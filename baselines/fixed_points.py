@@ -9,7 +9,11 @@ from baselines.tmanet import tmanet
 from searchspace.errors import SpaceError
 from searchspace.genotype import Genotype
 
+STATIC: Final = "static"
+"""The static network as it is: a fixed point that trains nothing, and so the floor that no recipe can lower."""
+
 FIXED_POINTS: Final[Mapping[str, Genotype | None]] = {
+    STATIC: None,
     "per_frame": None,  # no cell: `baselines/per_frame.py`
     "tmanet": tmanet(slots=4),
     "lmanet": lmanet(slots=4),

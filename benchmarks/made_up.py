@@ -1,5 +1,6 @@
 """Features that are made up, of scenes that a cell can learn to see, and candidates that train on them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ FINGERPRINT: Final = "0" * 64
 CLASSES: Final = 11
 CPU: Final = Compute(torch.device("cpu"), None)
 FEATURES: Final = {"layer2": (8, 32), "layer3": (16, 96), "layer4": (32, 320), "dec": (8, 64)}  # stride and channels
-BRIEF: Final = CandidateConfig(epochs=1, batch=8, early_stop=False, max_memory=100)
+LABELS_ALONE: Final = CandidateConfig(dec_weight=0, logit_weight=0, label_weight=1, schedule="constant")
+BRIEF: Final = replace(LABELS_ALONE, epochs=1, batch=8, early_stop=False, max_memory=100)
 PATCHES: Final = (4, 5)  # that a frame is made of, down and across
 CLEAR: Final = 1.0  # the standard deviation of what a class adds to a channel, where that of the noise is 1
 
@@ -64,7 +66,7 @@ def candidate_spec(
         static_checkpoint=folder / "static.pt",
         classes=CLASSES,
         train_windows=every[:windows],
-        val_windows=every[windows:],
+        val_clips=every[windows:],
         candidate=candidate,
         compute=compute,
     )

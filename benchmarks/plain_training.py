@@ -21,7 +21,7 @@ from searchspace.modules.cell import DynamicCell
 
 
 class Windows(Dataset[dict[str, Tensor]]):
-    """Windows of frames out of the HDF5 file, each frame read when it is asked for."""
+    """Windows of frames out of the HDF5 file, each frame read when it is asked for; `label` is of those after the first."""
 
     def __init__(self, spec: EvaluatorSpec, windows: tuple[tuple[int, ...], ...]) -> None:
         self.file, self.windows = h5py.File(spec.cache_path), windows
@@ -32,7 +32,7 @@ class Windows(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         frames = self.windows[index]
         sample = {n: torch.from_numpy(np.stack([self.file[n][i] for i in frames])) for n in (*FEATURES, "label8")}
-        sample["label"] = torch.from_numpy(self.file["label"][frames[-1]])
+        sample["label"] = torch.from_numpy(np.stack([self.file["label"][i] for i in frames[1:]]))
         return sample | {name: sample[name].permute(0, 3, 1, 2).float().contiguous() for name in FEATURES}
 
 
@@ -64,15 +64,15 @@ def plain_candidate(spec: EvaluatorSpec, genotype: Genotype, seed: int) -> tuple
 
 @torch.no_grad()
 def plain_counts(head: DynamicCell, spec: EvaluatorSpec) -> Tensor:
-    """Count the pixels of the last frames that have each label, and are found to have each: (classes, classes)."""
+    """Count the pixels of later frames that have each label, and are found to have each: (classes, classes)."""
     head.eval()
     device, classes = spec.compute.device, spec.classes
     counts = torch.zeros(classes**2, dtype=torch.int64, device=device)
-    for batch in DataLoader(Windows(spec, spec.val_windows), spec.candidate.batch):
-        label = batch["label"].to(device).long()
-        *_, logits = plain_frames(head, batch, device)
-        found = F.interpolate(logits, label.shape[1:], mode="bilinear").argmax(1)
-        counts += torch.bincount((label * classes + found)[label != VOID], minlength=classes**2)
+    for batch in DataLoader(Windows(spec, spec.val_clips), spec.candidate.batch):
+        labels = batch["label"].to(device).long()
+        for label, logits in zip(labels.unbind(1), plain_frames(head, batch, device), strict=True):
+            found = F.interpolate(logits, label.shape[1:], mode="bilinear").argmax(1)
+            counts += torch.bincount((label * classes + found)[label != VOID], minlength=classes**2)
     return counts.view(classes, classes)
 
 

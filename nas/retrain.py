@@ -9,7 +9,7 @@ import tyro
 from tabulate import tabulate
 from tyro.conf import arg
 
-from baselines.fixed_points import FIXED_POINTS, select
+from baselines.fixed_points import FIXED_POINTS, STATIC, select
 from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
 from nas.runs.ranking import ranking
@@ -35,8 +35,9 @@ class Arguments:
     """Train the best cells of a run for use: alone at first, then end to end with the static network.
 
     The fixed points, the per-frame network among them, are trained in the same way: the control that says what more
-    epochs alone would give. Each network is left in `<run>/retrained/<name>-seed<k>/network.pt`, the best one by mIoU
-    over the validation list. What is there is not trained again, and the same command continues what was stopped.
+    epochs alone would give. `static`, the network that all start from, is scored as it is. Each network is left in
+    `<run>/retrained/<name>-seed<k>/network.pt`, the best one by mIoU over the validation list. What is there is not
+    trained again, and the same command continues what was stopped.
     """
 
     run: Path = tyro.MISSING
@@ -76,13 +77,18 @@ def main(arguments: Arguments) -> None:
     networks = chosen_networks(arguments, search)
     log_to(arguments.run / "retrain.log")
     training = video_training(arguments, search)
-    jobs = [(name, genotype, k) for k in range(arguments.seeds) for name, genotype in networks.items()]
+    static = labelled(STATIC, arguments.label)
+    every = [(name, genotype, k) for k in range(arguments.seeds) for name, genotype in networks.items()]
+    jobs = [(name, genotype, k) for name, genotype, k in every if name != static or k == 0]
     rows, diverged = [], []
     for number, (name, genotype, k) in enumerate(jobs, start=1):
         folder = arguments.run / FOLDER / f"{name}-seed{k}"
         log.info("network %d of %d: %s, seed %d", number, len(jobs), name, k)
         try:
-            meta = training.ensure(folder, name, genotype, stream(search.seed, "retraining", k))
+            if name == static:
+                meta = training.ensure_static(folder, name)
+            else:
+                meta = training.ensure(folder, name, genotype, stream(search.seed, "retraining", k))
         except ArithmeticError as error:  # of this network alone
             log.error("%s, seed %d, diverged (%s); lower --head-rates or --static-rate", name, k, error)
             diverged.append(folder.name)
@@ -110,7 +116,12 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
         log.warning("the run %s has %d cells, not %d", arguments.run, len(ranked), arguments.top_k)
     names = search.fixed_points if arguments.fixed_points is None else arguments.fixed_points
     found = {f"cell{trial.number}": trial.genotype for trial in ranked} | select(FIXED_POINTS, names)
-    return {f"{name}-{arguments.label}" if arguments.label else name: genotype for name, genotype in found.items()}
+    return {labelled(name, arguments.label): genotype for name, genotype in found.items()}
+
+
+def labelled(name: str, label: str) -> str:
+    """Add a label, if there is one, to the name of a network."""
+    return f"{name}-{label}" if label else name
 
 
 def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining":
@@ -131,17 +142,19 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     machine = replace(machine, data_root=arguments.data_root or machine.data_root)
     machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
     window = arguments.config.retrain.window or search.data.window
-    dataset = open_dataset(search.data.dataset, machine.data_root, window)
+    dataset = open_dataset(search.data.dataset, machine.data_root, search.data.reach(window))
     check_labels(dataset, machine.cache)
     checkpoint = arguments.checkpoint or search.static.checkpoint
     if checkpoint is None:
-        searched = open_dataset(search.data.dataset, machine.data_root, search.data.window)
+        reach = search.data.reach(search.data.window)
+        searched = open_dataset(search.data.dataset, machine.data_root, reach)
         checkpoint = static_of_run(arguments.run, search, searched, machine.cache)
     inputs = read_inputs(
         arguments.config,
         dataset,
         size=scaled_size(dataset.size, search.data.scale),
         window=window,
+        gaps=search.data.gaps,
         static_checkpoint=checkpoint,
         cache_dir=machine.cache,
         compute=compute,

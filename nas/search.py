@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tyro.conf import arg
 
-from baselines.fixed_points import select
+from baselines.fixed_points import STATIC, select
 from nas.runs.failures import FailureGuard
 from nas.runs.progress import Progress, outcome
+from nas.runs.ranking import fixed_points as means_of_fixed_points
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HARM: Final = 0.005  # of reward, what a recipe may cost the per-frame network before the log warns of it
 OTHER_CODE: Final = "it was written by another version of dyncell; start a new run with --fork NAME"
 
 
@@ -84,6 +86,7 @@ def main(arguments: Arguments) -> None:
 
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)
+            warn_of_harm(store.trials)
             kept = strategy
             if isinstance(strategy, Resumable):
                 kept = SavedStrategy(strategy, store.directory / "strategy.pt", store.trials, config.lookahead)
@@ -146,20 +149,35 @@ def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[
 def evaluate_fixed_points(
     executor: Executor[Job, Trial], store: RunStore, fixed_points: Mapping[str, Genotype | None], config: SearchConfig
 ) -> None:
-    """Evaluate each fixed point that the log does not hold yet, as any candidate but never stopped half-way."""
+    """Evaluate each fixed point that the log does not hold yet, as any candidate but never stopped half-way.
+
+    The static network is scored once and as it is: no seed changes it.
+    """
     held = {(trial.fixed_point, trial.seed) for trial in store.trials}
     waiting: deque[Job] = deque()
     for repetition in range(config.fixed_point_seeds):
         for name, genotype in fixed_points.items():
             seed = stream(config.seed, "candidate", name, repetition)
-            if (name, seed) not in held:
-                waiting.append(Job(fixed_point=name, genotype=genotype, seed=seed))
+            if (name, seed) not in held and (name != STATIC or repetition == 0):
+                waiting.append(Job(fixed_point=name, genotype=genotype, seed=seed, trained=name != STATIC))
     missing = len(waiting)
     while missing:
         for trial in collect(executor, waiting):
             store.append(trial)
             missing -= 1
             log.info("%s: %s [%d fixed points to go]", trial.name, outcome(trial), missing)
+
+
+def warn_of_harm(trials: Sequence[Trial]) -> None:
+    """Say in the log if training by the candidates' recipe made the per-frame network worse than it started."""
+    rewards = {trial.name: trial.reward for trial in means_of_fixed_points(trials)}
+    before, after = rewards.get(STATIC), rewards.get("per_frame")
+    if before is not None and after is not None and after < before - HARM:
+        log.warning(
+            "the candidates' recipe does harm: the static network as it is has a reward of %.4f, and trained by it "
+            "(per_frame) %.4f; imitate more and trust labels less (--candidate.logit-weight, --candidate.label-weight)",
+            *(before, after),
+        )
 
 
 def search(

@@ -107,8 +107,15 @@ def clips(frames: Sequence[Frame]) -> tuple[range, ...]:
     return tuple(range(start, stop) for start, stop in pairwise(edges) if start < stop)
 
 
-def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None = None) -> tuple[Window, ...]:
-    """List every window of `length` consecutive frames of one clip whose last frame is labelled.
+def windows(
+    frames: Sequence[Frame],
+    length: int,
+    within: Collection[int] | None = None,
+    *,
+    step: int = 1,
+    unlabelled: bool = False,
+) -> tuple[Window, ...]:
+    """List every window of `length` frames of one clip, evenly apart, whose last frame is labelled.
 
     A clip that has no such window gives its longest one, if that has two frames: the frames before the last labelled
     one. So short clips are seen with as much of a past as they have.
@@ -117,25 +124,29 @@ def windows(frames: Sequence[Frame], length: int, within: Collection[int] | None
         frames: in the order of `Dataset.frames`; positions in a window refer to this list.
         length: frames in a window, 1 or more. A window of 1 is a single labelled frame.
         within: only windows that lie wholly in these positions (one side of `meta_split`); None for all.
+        step: places in the list from one frame of a window to the next.
+        unlabelled: list the windows whose last frame has no label, too.
     """
-    if length < 1:
-        raise ValueError(f"a window has 1 frame or more, but length is {length}")
-    allowed = range(len(frames)) if within is None else frozenset(within)
+    if min(length, step) < 1:
+        raise ValueError(f"length and step are 1 or more, but length is {length} and step {step}")
     found = []
-    for piece in _pieces(clips(frames), allowed):
-        ends = [position + 1 for position in piece if frames[position].labelled]
-        whole = [range(end - length, end) for end in ends if end - length >= piece.start]
-        shorter = [range(piece.start, end) for end in ends[-1:] if end - piece.start >= 2]
+    for piece in stretches(frames, within):
+        ends = [position for position in piece if unlabelled or frames[position].labelled]
+        starts = [max(end - (length - 1) * step, piece.start + (end - piece.start) % step) for end in ends]
+        longest = [range(start, end + 1, step) for start, end in zip(starts, ends, strict=True)]
+        whole = [window for window in longest if len(window) == length]
+        shorter = [window for window in longest[-1:] if len(window) >= 2]
         for window in whole or shorter:
             span = frames[window[-1]].number - frames[window[0]].number
             found.append(Window(tuple(window), round(span / max(len(window) - 1, 1))))
     return tuple(found)
 
 
-def _pieces(ranges: Sequence[range], allowed: Collection[int]) -> list[range]:
-    """Find the longest stretches of `ranges` that lie in `allowed`."""
+def stretches(frames: Sequence[Frame], within: Collection[int] | None = None) -> list[range]:
+    """Find the longest stretches of positions, all of one clip and all of them in `within`; None is the whole list."""
+    allowed = range(len(frames)) if within is None else frozenset(within)
     pieces = []
-    for each in ranges:
+    for each in clips(frames):
         outside = [each.start - 1, *(i for i in each if i not in allowed), each.stop]
         pieces += [range(before + 1, after) for before, after in pairwise(outside) if after - before > 1]
     return pieces

@@ -34,7 +34,8 @@ class Trial:
     halfway_reward: float | None = None
     """Reward half-way through training; None if the trial never got there or has no half-way."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Scores `miou`, `fwiou`, `mean_accuracy` on meta-val, in [0, 1], and `loss`, the mean one of the last epoch."""
+    """Scores on meta-val, in [0, 1]: `miou`, `fwiou`, `mean_accuracy`, and against the static network's own labels
+    `agreement` (share of pixels) and `agreement_miou`; and `loss`, the last epoch's mean training loss."""
     cost: Mapping[str, float] = field(default_factory=dict)
     """Costs of one later frame after the encoder (cell or static decoder, and classifier; batch 1, memory full):
     `parameters`, `macs`, and `state_bytes`, what is remembered between frames."""

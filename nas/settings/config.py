@@ -35,11 +35,23 @@ class DataConfig:
     memory of the space, and at least the paper's 3."""
     meta_val: float = 0.1
     """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
+    gaps: tuple[int, ...] = (1,)
+    """Gaps between the frames of a training window, in multiples of the clips' own; each makes windows."""
+    refresh: int = 0
+    """Frames from one key frame to the next where candidates are scored; a key frame is labelled by the static network,
+    and the memory starts again there. 0 has none after the first frame of a clip."""
 
     def __post_init__(self) -> None:
+        require(bool(self.gaps) and min(self.gaps) >= 1, "gaps must be whole numbers from 1", self.gaps)
+        require(len(set(self.gaps)) == len(self.gaps), "gaps must differ from each other", self.gaps)
+        require(self.refresh == 0 or self.refresh >= 2, "refresh must be at least 2 frames, or 0", self.refresh)
         require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
         require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
         require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
+
+    def reach(self, window: int) -> int:
+        """Count the frames of a clip that a window of so many frames goes over, at the widest gap."""
+        return (window - 1) * max(self.gaps) + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +119,19 @@ class CandidateConfig:
     """Passes over the meta-train windows; even, so that half-way is an epoch."""
     batch: int = 48
     """Windows a step."""
+    windows: int = 0
+    """Windows an epoch goes through, drawn anew for each; 0 is all of them. Frames without labels make many."""
+    dec_weight: float = 1.0
+    """Weight of imitating the static decoder's output on every later frame, labelled or not."""
+    logit_weight: float = 1.0
+    """Weight of imitating the static network's class probabilities on every later frame, labelled or not."""
+    label_weight: float = 0.3
+    """Weight of the labels' cross-entropy at stride 8, with classes weighed as in the static network's training. The
+    paper has this term alone."""
     learning_rate: float = 8e-3
-    """Learning rate of Adam, constant."""
+    """Learning rate of Adam."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What the learning rate does: it falls to 0 over the training, or stays, as in the paper."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
     objective: Literal["geometric_mean"] = "geometric_mean"
@@ -123,12 +146,21 @@ class CandidateConfig:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
-        require(self.batch >= 1, "candidate.batch must be at least 1", self.batch)
+        require(min(self.batch, self.windows + 1) >= 1, "candidate.batch must be at least 1, windows at least 0", self)
+        terms = self.dec_weight, self.logit_weight, self.label_weight
+        require(min(terms) >= 0, "candidate's weights of dec, logits and labels must not be negative", terms)
+        rule = "candidate.logit-weight and label-weight must not both be 0: nothing else trains the classifier"
+        require(self.logit_weight + self.label_weight > 0, rule, terms)
         require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
         require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
         require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
         whole = self.epochs % 2 == 0 or not (self.early_stop or self.measure_halfway)
         require(whole, "candidate.epochs must be even to stop half-way", self.epochs)
+
+    @property
+    def imitates(self) -> bool:
+        """Whether the static network teaches, so that frames without labels count, too."""
+        return self.dec_weight + self.logit_weight > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,8 +295,9 @@ class SearchConfig(PretrainConfig):
     """Strategy that proposes the cells; one of your own is package.module:name, importable from here."""
     warm_start: bool = False
     """Start the strategy from the fixed points' cells: `ppo` imitates them first, `evolution` has them as ancestors."""
-    fixed_points: tuple[str, ...] = ("per_frame", "tmanet", "lmanet", "tdnet")
-    """Hand-designed networks to train and score like every candidate, before the search."""
+    fixed_points: tuple[str, ...] = ("static", "per_frame", "tmanet", "lmanet", "tdnet")
+    """Networks to score beside the candidates, before the search: the static one as it is, and hand-designed ones that
+    are trained like every candidate, `per_frame` among them."""
     fixed_point_seeds: int = 1
     """Trainings of each fixed point, with different seeds; tables show mean and spread."""
     trials: int = 1000

@@ -24,6 +24,13 @@ class RecipeConfig:
     loss_on: Literal["later", "all", "last"] = "later"
     """Frames of a window whose losses are added: those after the first, as in the paper; end to end also the first, so
     that the static decoder and its classifier keep up with the encoder; or the last alone."""
+    dec_weight: float = 0.0
+    """Weight of imitating a teacher's `dec` on the frames whose losses are added, labelled or not. The teacher is the
+    static network as it is at the start, or that of --distill-from, whose `dec` must be as wide."""
+    logit_weight: float = 0.0
+    """Weight of imitating its class probabilities there."""
+    label_weight: float = 1.0
+    """Weight of the labels' cross-entropy."""
     label_every: int = 1
     """Learn from the label of every so many frames of a recording, as if the others had none; to see what fewer labels
     cost, and what a temporal loss gives back."""
@@ -55,6 +62,10 @@ class RecipeConfig:
         require(self.head_epochs + self.epochs >= 1, "head-epochs and epochs must not both be 0", self.epochs)
         require(self.batch >= 1, "batch must be at least 1", self.batch)
         require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
+        terms = self.dec_weight, self.logit_weight, self.label_weight
+        require(min(terms) >= 0, "weights of dec, logits and labels must not be negative", terms)
+        taught = self.logit_weight + self.label_weight > 0
+        require(taught, "logit-weight and label-weight must not both be 0: nothing else trains the classifier", terms)
         require(self.label_every >= 1, "label-every must be at least 1", self.label_every)
         require(min(self.head_rates) > 0, "head-rates must be positive", self.head_rates)
         require(min(self.static_rate, self.weight_decay) >= 0, "rates and decay must not be negative", self)
@@ -63,6 +74,11 @@ class RecipeConfig:
         low, high = self.scale_range
         require(0 < low <= high, "scale-range must be two positive numbers, low first", self.scale_range)
         require(self.validate_every >= 1, "validate-every must be at least 1", self.validate_every)
+
+    @property
+    def imitates(self) -> bool:
+        """Whether there is a teacher, so that frames without labels teach, too."""
+        return self.dec_weight + self.logit_weight > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +92,7 @@ class EtcConfig:
     """Sign by which the temporal loss tells that a surface is hidden in the other frame: it looks different, as in the
     paper, or flow there and flow back disagree, which fog, flicker and changing light do not disturb."""
     distill_from: Path | None = None
-    """Checkpoint of a better network that teaches this one; the three weights below are of what it teaches."""
+    """Checkpoint of a better network that teaches this one; the three weights below are of what it teaches by ETC."""
     single_frame: float = 0.1
     """Weight of distilling single frames."""
     pair_frame: float = 0.1

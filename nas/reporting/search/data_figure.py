@@ -9,6 +9,7 @@ from cache.images import resize_image
 from nas.reporting.evaluation.figures import colour, panels
 from nas.reporting.plot import Plot
 from nas.training.candidates.inputs import Prepared
+from nas.training.candidates.windows import scored_places
 
 SHOWN = 4  # frames
 
@@ -20,7 +21,7 @@ def data_plot(prepared: Prepared) -> Plot:
         DataError: a frame cannot be read.
     """
     dataset, frames = prepared.dataset, prepared.dataset.frames("train")
-    places = _spread([window[-1] for window in prepared.evaluator.val_windows], SHOWN)
+    places = _spread(scored_places(prepared.evaluator.val_clips, frames), SHOWN)
     labels = prepared.features.tensor("label")[places].numpy()
     shares = _shares(prepared.features.tensor("label8")[: len(frames)], len(dataset.classes))
     pictures = {

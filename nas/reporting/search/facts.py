@@ -11,20 +11,25 @@ from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
 from nas.training.candidates.inputs import Prepared
 from nas.training.candidates.objective import OBJECTIVES
+from nas.training.candidates.windows import scored_places
 from searchspace.space import Space
 
 SENTENCES: Final = {
     "data": "{dataset} at {height}x{width}, {classes} classes; training list: {frames} frames, {labelled} of them "
     "labelled, in {clips} clips without a jump",
     "static network": "{static_score} on the validation list; trained on {seen} ({checkpoint})",
-    "scored on": "meta-val: the last frame of {val_windows} windows of {window} frames",
+    "scored on": "meta-val: {scored} labelled frames in {val_clips} clips, streamed, {key_frames}",
     "reward": "{reward}",
-    "candidates": "{epochs} epochs over {train_windows} windows, batch {batch}, Adam {rate:g}{early_stop}",
+    "candidates": "{epochs} epochs over {train_windows} windows of {window} frames ({gaps} x the clips' own gap), batch "
+    "{batch}, Adam {rate:g}, {schedule}{early_stop}",
+    "they learn from": "the static network on every later frame (dec x {dec_weight:g}, probabilities x "
+    "{logit_weight:g}) and labels (x {label_weight:g}, {weighed})",
     "space": "{space}, {blocks} blocks, {size:,} token strings",
     "strategy": "{strategy}, seed {seed}, look-ahead {lookahead}",
     "budget": "{asked} trials asked for, {sampled} recorded",
-    "fixed points": "trained and scored like the candidates, never stopped half-way; each file in baselines/ says how "
-    "its cell differs from the publication, and a step of tdnet does not take TDNet's time",
+    "fixed points": "trained and scored like the candidates, never stopped half-way, but for static, which is the "
+    "static network as it is; each file in baselines/ says how its cell differs from the publication, and a step of "
+    "tdnet does not take TDNet's time",
     "computed on": "{device}, {precision}, CPU threads of a worker: {threads}; {machine}",
     "pace": "{pace}",
     "features": "{features}",
@@ -39,6 +44,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
     """Fill in SENTENCES for a search as far as it has come."""
     frames = prepared.dataset.frames("train")
     compute, candidate, evaluator = config.compute, config.candidate, prepared.evaluator
+    refresh = evaluator.refresh
     values = {
         "dataset": prepared.dataset.name,
         "height": prepared.size[0],
@@ -50,11 +56,19 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "static_score": _score(prepared.static_facts),
         "seen": SEEN[config.static.train_on],
         "checkpoint": evaluator.static_checkpoint,
-        "val_windows": len(evaluator.val_windows),
+        "scored": len(scored_places(evaluator.val_clips, frames)),
+        "val_clips": len(evaluator.val_clips),
+        "key_frames": f"a key frame every {refresh} frames" if refresh else "one key frame each, the first",
         "window": config.data.window,
         "reward": OBJECTIVES[candidate.objective].explanation,
         "epochs": candidate.epochs,
-        "train_windows": len(evaluator.train_windows),
+        "train_windows": candidate.windows or len(evaluator.train_windows),
+        "gaps": " and ".join(map(str, config.data.gaps)),
+        "schedule": candidate.schedule,
+        "dec_weight": candidate.dec_weight,
+        "logit_weight": candidate.logit_weight,
+        "label_weight": candidate.label_weight,
+        "weighed": "all classes alike" if evaluator.class_weights is None else "classes as in its own training",
         "batch": candidate.batch,
         "rate": candidate.learning_rate,
         "early_stop": ", may stop half-way" if candidate.early_stop else "",

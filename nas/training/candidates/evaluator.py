@@ -20,7 +20,8 @@ from nas.training.candidates.job import Job
 from nas.training.candidates.memory import training_memory
 from nas.training.candidates.objective import OBJECTIVES
 from nas.training.candidates.scoring import score
-from nas.training.candidates.training import LabelLoss, Trainer
+from nas.training.candidates.teaching import Teaching
+from nas.training.candidates.training import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,12 @@ class EvaluatorSpec:
     classes: int
     train_windows: tuple[tuple[int, ...], ...]
     """Windows of meta-train, each as the positions in the cache of its frames, in time order."""
-    val_windows: tuple[tuple[int, ...], ...]
-    """Windows of meta-val, as positions likewise."""
+    val_clips: tuple[tuple[int, ...], ...]
+    """Contiguous stretches of meta-val, each up to its last labelled frame, as positions likewise."""
+    refresh: int = 0
+    """Frames from one key frame to the next in scoring; 0 has none after a clip's first."""
+    class_weights: tuple[float, ...] | None = None
+    """Weights of the classes in the labels' loss; None weighs all alike."""
     candidate: CandidateConfig
     compute: Compute
     cache_memory: float = 0.0
@@ -58,10 +63,8 @@ class Standing:
 
     epochs: int
     """Number of epochs trained."""
-    loss: float
-    """Mean training loss of the last of them."""
-    scores: Mapping[str, float]
-    """Scores on meta-val, in [0, 1]."""
+    metrics: Mapping[str, float]
+    """Scores on meta-val, in [0, 1], and the mean training `loss` of the last epoch, if there was one."""
     reward: float
     """Reward for these scores at the candidate's costs."""
 
@@ -75,7 +78,11 @@ class Evaluator:
         network, _ = load_checkpoint(spec.static_checkpoint, classes=spec.classes)
         self._static = network.to(spec.compute.device).freeze()
         self._clips = Clips(cache, spec.compute, spec.cache_memory)
-        self._trainer = Trainer(self._clips, spec.train_windows, spec.candidate, LabelLoss(self._clips))
+        weights = None
+        if spec.class_weights is not None:
+            weights = torch.tensor(spec.class_weights, device=spec.compute.device)
+        teaching = Teaching(self._clips, self._static.classifier, spec.candidate, weights)
+        self._trainer = Trainer(self._clips, spec.train_windows, spec.candidate, teaching)
         self._objective = OBJECTIVES[spec.candidate.objective]
 
     def __call__(self, job: Job) -> Trial:
@@ -97,15 +104,16 @@ class Evaluator:
     def _evaluate(self, job: Job, parts: int) -> Trial:
         """Build a head, cost it, train it and score it; if half-way it is stopped, with the scores it has there."""
         start = time.perf_counter()
-        spec, epochs = self._spec, self._spec.candidate.epochs
+        spec, epochs = self._spec, self._spec.candidate.epochs if job.trained else 0
         head = self._build(job)
-        costs = cost(head, self._clips, spec.val_windows[0][-1], self._static.decoder)
-        optimizer = self._trainer.optimizer(head)
+        costs = cost(head, self._clips, spec.val_clips[0][-1], self._static.decoder)
+        descent = self._trainer.descent(head)
 
         def trained(some: range) -> Standing:
-            loss = self._trainer.train(head, optimizer, some, seed=job.seed, parts=parts)
-            scores = score(head, self._clips, spec.val_windows, spec.classes)
-            return Standing(some.stop, loss, scores, self._objective.reward(scores, costs.counts))
+            loss = self._trainer.train(head, descent, some, seed=job.seed, parts=parts)
+            scores = score(head, self._static.classifier, self._clips, spec.val_clips, spec.refresh)
+            metrics = scores | ({"loss": loss} if some else {})
+            return Standing(some.stop, metrics, self._objective.reward(scores, costs.counts))
 
         halfway = end = None
         if job.halfway is not None:
@@ -119,7 +127,7 @@ class Evaluator:
             status="finished" if end.epochs == epochs else "early_stopped",
             reward=end.reward,
             halfway_reward=halfway.reward if halfway else None,
-            metrics={**end.scores, "loss": end.loss},
+            metrics=end.metrics,
             cost=costs.counts,
             latency=costs.latency,
             seed=job.seed,

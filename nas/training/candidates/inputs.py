@@ -4,6 +4,7 @@ Each stage is skipped where its result already stands and matches its fingerprin
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +12,7 @@ from typing import Any, Final
 import torch
 
 from cache.datasets.catalog import open_dataset
-from cache.datasets.census import Census
-from cache.datasets.clips import Dataset, Split, meta_split, windows
+from cache.datasets.clips import Dataset, Split
 from cache.errors import DataError
 from cache.extract import ensure_features, features_spec, fingerprint_of
 from cache.features import FeatureCache
@@ -25,7 +25,8 @@ from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
-from nas.training.labels import check_labels, check_windows
+from nas.training.candidates.windows import label_weights, meta_windows
+from nas.training.labels import check_labels
 from nas.training.static.ensure import ensure_static, scores_on
 
 log = logging.getLogger(__name__)
@@ -55,11 +56,13 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         OSError: the cache folder cannot be written or the disk is full.
     """
     cache_dir = config.machine.cache
-    dataset = open_dataset(config.data.dataset, config.machine.data_root, config.data.window)
+    dataset = open_dataset(config.data.dataset, config.machine.data_root, config.data.reach(config.data.window))
     size = scaled_size(dataset.size, config.data.scale)
     shared = max(config.compute.threads, threads_of_worker(1))  # until the workers start, all cores are ours
     torch.set_num_threads(min(config.compute.threads * config.machine.workers, shared))
-    train, val = meta_windows(dataset, config, check_labels(dataset, cache_dir)["train"])
+    [split] = CACHED
+    census = check_labels(dataset, cache_dir)[split]
+    train, val = meta_windows(dataset, census, config)
     checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
     network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
     check_classes(checkpoint, facts, dataset.classes)
@@ -72,13 +75,16 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         device=compute.device,
         autocast=compute.autocast,
     )
+    weighs = _weighs_classes(facts, config)
     evaluator = EvaluatorSpec(
         cache_path=features.path,
         fingerprint=features.fingerprint,
         static_checkpoint=checkpoint,
         classes=len(dataset.classes),
         train_windows=train,
-        val_windows=val,
+        val_clips=val,
+        refresh=config.data.refresh,
+        class_weights=label_weights(census, train) if weighs else None,
         candidate=config.candidate,
         compute=compute,
         cache_memory=config.machine.cache_memory,
@@ -86,24 +92,10 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
     return Prepared(dataset, size, scores_on(facts, dataset, size), features, evaluator)
 
 
-def meta_windows(
-    dataset: Dataset, config: SearchConfig, census: Census | None = None
-) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """Cut the training list into windows to train candidates on and windows to score them on.
-
-    They are tuples of positions in the list, which is what the cache holds, so these are positions there, too.
-
-    Raises:
-        DataError: one side has no window, or holds a single class as the census tells.
-    """
-    [split] = CACHED
-    frames = dataset.frames(split)
-    sides = []
-    for side, positions in zip(("meta-train", "meta-val"), meta_split(frames, config.data.meta_val), strict=True):
-        found = windows(frames, config.data.window, within=positions)
-        check_windows(found, config.data.window, side, dataset, census)
-        sides.append(tuple(window.positions for window in found))
-    return sides[0], sides[1]
+def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:
+    """Whether a static network's loss weighed classes; one of unknown origin is taken to have the recipe at hand."""
+    recipe = facts.get("recipe")
+    return bool(recipe.get("class_weights") if isinstance(recipe, Mapping) else config.static.class_weights)
 
 
 def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: Path) -> Path:

@@ -16,5 +16,7 @@ class Job:
     """The cell; None for a fixed point that is no cell."""
     seed: int
     """Seed of the initial weights and of the order of batches."""
+    trained: bool = True
+    """Whether it is trained, or scored as it starts."""
     halfway: Halfway | None = None
     """Numbers that it is judged by half-way; None trains to the end."""

@@ -1,38 +1,59 @@
-"""Scoring a candidate: the last frame of every meta-val window, against its label at full size."""
+"""Scoring a candidate: streamed over meta-val, as cells are used, against the labels and the static network."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import torch
+from torch import nn
 
 from cache.rows import batched
 from nas.evaluation.metrics import ConfusionMatrix
-from nas.networks.heads import Head, unroll
+from nas.networks.heads import Head
 from nas.networks.logits import classes_of
 from nas.training.candidates.clips import Clips
+from searchspace.modules.cell import State
 
-AT_ONCE: Final = 4  # windows whose logits are upsampled together: few stay in the processor's cache
+AT_ONCE: Final = 4  # stretches of equal length side by side: few logits, upsampled, stay in the processor's cache
 
 
 @torch.no_grad()
-def score(head: Head, clips: Clips, windows: Sequence[tuple[int, ...]], classes: int) -> dict[str, float]:
-    """Return the `miou`, `fwiou` and `mean_accuracy` of a head, each in [0, 1].
+def score(
+    head: Head, classifier: nn.Conv2d, clips: Clips, stretches: Sequence[tuple[int, ...]], refresh: int = 0
+) -> dict[str, float]:
+    """Score a head on all frames but the first of each stretch, at the labels' size.
 
     Args:
         head: left in eval mode.
-        clips: that the windows are of.
-        windows: positions of each window's frames, in time order; the last frame is scored.
-        classes: of the labels.
+        classifier: of the static network, which labels key frames, and with whose labels all frames' are compared.
+        clips: that the frames are of.
+        stretches: positions of consecutive frames, two or more, in time order.
+        refresh: frames from one key frame to the next; 0 has none after the first frame.
+
+    Returns:
+        `miou`, `fwiou` and `mean_accuracy`, of labelled frames; and of all frames, against the static network's own
+        labels, `agreement`, the share of pixels that are equal, and `agreement_miou`. Each is in [0, 1].
 
     Raises:
         DataError: no pixel of the scored frames is labelled.
         NonFiniteError: a logit is infinite or NaN.
     """
     head.train(False)
-    matrix = ConfusionMatrix(classes, clips.compute.device)
-    for batch in clips.batches(batched(windows, AT_ONCE), label="label", of=slice(-1, None)):
-        with clips.compute.autocast():
-            logits = unroll(head, clips.features(batch))[-1]
-        [labels] = batch["label"]
-        matrix.update(classes_of(logits, labels.shape[1:]), labels)
-    return matrix.scores()
+    right, agreed = (ConfusionMatrix(classifier.out_channels, clips.compute.device) for _ in range(2))
+    for positions in batched(stretches, AT_ONCE):
+        state: State = ()
+        for time, frame in enumerate(clips.batches(positions.T[..., None], label="label", of=slice(None))):
+            [features], [labels] = clips.features(frame), frame["label"]
+            with clips.compute.autocast():
+                known = logits = classifier(features["dec"])
+                if time % (refresh or len(positions.T)) == 0:
+                    state = head.init_state(features)
+                else:
+                    dec, state = head.step(features, state)
+                    logits = head.classifier(dec)
+            if time > 0:
+                seen, taught = (classes_of(each, labels.shape[1:]) for each in (logits, known))
+                right.update(seen, labels)
+                agreed.update(seen, taught)
+    counts = agreed.counts.double()
+    agreement = (counts.diag().sum() / counts.sum()).item()
+    return right.scores() | {"agreement": agreement, "agreement_miou": agreed.miou()}

@@ -1,37 +1,30 @@
-"""Training a candidate: some epochs over the meta-train windows, from labels."""
+"""Training a candidate: some epochs over the meta-train windows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
 
-from cache.datasets.clips import VOID
 from cache.rows import Batch, batched
-from nas.networks.heads import Head, unroll
+from nas.networks.heads import Head
 from nas.settings.config import CandidateConfig
 from nas.settings.seeding import stream
 from nas.training.candidates.clips import Clips
+from nas.training.candidates.teaching import Teaching
 from nas.training.fit import fit
-from nas.training.losses import cross_entropy
-
-Loss = Callable[[Head, Batch], Tensor]  # a scalar to minimise
+from nas.training.optimizers import cosine
 
 
 @dataclass(frozen=True)
-class LabelLoss:
-    """Sum of cross-entropies at stride 8 over the frames after the first."""
+class Descent:
+    """How the weights of one head move, from its first step to its last."""
 
-    clips: Clips
-
-    def __call__(self, head: Head, batch: Batch) -> Tensor:
-        """Run `head` over a batch and compare it with its `label8`; a part of a batch counts by its `share`."""
-        with self.clips.compute.autocast():
-            logits = unroll(head, self.clips.features(batch))
-        losses = torch.stack(list(map(cross_entropy, logits, batch["label8"])))
-        return (losses * batch.get("share", 1)).sum()
+    optimizer: Adam
+    schedulers: tuple[LambdaLR, ...]
+    """Schedule of the learning rate; none where it is constant."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +35,22 @@ class Trainer:
     windows: Sequence[tuple[int, ...]]
     """Positions in the cache of each window's frames, in time order."""
     settings: CandidateConfig
-    loss: Loss
+    loss: Teaching
 
-    def optimizer(self, head: Head) -> Adam:
-        """Make the optimiser of one head's training."""
-        return Adam(head.parameters(), lr=self.settings.learning_rate, fused=True)
+    def descent(self, head: Head) -> Descent:
+        """Make the optimiser and the schedule of one head's training."""
+        optimizer = Adam(head.parameters(), lr=self.settings.learning_rate, fused=True)
+        if self.settings.schedule == "constant":
+            return Descent(optimizer, ())
+        steps = sum(1 for _ in batched(self.windows[: self.settings.windows or None], self.settings.batch))
+        return Descent(optimizer, (cosine(optimizer, steps * self.settings.epochs),))
 
-    def train(self, head: Head, optimizer: Adam, epochs: range, *, seed: int, parts: int) -> float:
+    def train(self, head: Head, descent: Descent, epochs: range, *, seed: int, parts: int) -> float:
         """Train in place and return the mean loss of the last epoch.
 
         Args:
             head: on the device of the computation.
-            optimizer: the same for all epochs of one head.
+            descent: the same for all epochs of one head.
             epochs: numbers of the epochs to run.
             seed: of the order of the windows, an epoch at a time, so that a pause changes nothing.
             parts: that each batch is trained in, one after the other, to save memory.
@@ -65,28 +62,15 @@ class Trainer:
         return fit(
             partial(self.loss, head),
             partial(self._batches, seed),
-            [optimizer],
+            [descent.optimizer],
             epochs=epochs,
+            schedulers=descent.schedulers,
             clip_norm=self.settings.clip_norm,
-            split=partial(split_batch, count=parts),
+            split=partial(self.loss.split, count=parts),
         )
 
     def _batches(self, seed: int, epoch: int) -> Iterable[Batch]:
         generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
-        order = torch.randperm(len(self.windows), generator=generator).tolist()
+        order = torch.randperm(len(self.windows), generator=generator).tolist()[: self.settings.windows or None]
         shuffled = batched([self.windows[place] for place in order], self.settings.batch)
         return self.clips.batches(shuffled, label="label8", of=slice(1, None))
-
-
-def split_batch(batch: Batch, count: int) -> list[Batch]:
-    """Split a batch by its windows, with the `share` (T - 1,) of each frame's labelled pixels that a part has.
-
-    Losses that are means over pixels, multiplied by these shares, add up to that of the batch.
-    """
-    if count == 1:
-        return [batch]
-    chunks = zip(*(rows.chunk(count, dim=1) for rows in batch.values()), strict=True)
-    parts = [dict(zip(batch, rows, strict=True)) for rows in chunks]
-    labelled = torch.stack([(part["label8"] != VOID).flatten(1).sum(1) for part in parts])
-    shares = labelled / labelled.sum(0).clamp(min=1)
-    return [part | {"share": share} for part, share in zip(parts, shares, strict=True)]

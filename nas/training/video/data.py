@@ -43,6 +43,8 @@ class VideoData:
         length: int,
         flow_directory: Path | None = None,
         *,
+        gaps: Sequence[int] = (1,),
+        unlabelled: bool = False,
         label_every: int = 1,
         checked: bool = False,
     ) -> "VideoData":
@@ -53,6 +55,8 @@ class VideoData:
             size: working height and width.
             length: frames in a window, where a clip has as many.
             flow_directory: for the optical flow of the training list; None does without.
+            gaps: between the frames of a window, in multiples of the clips' own; each makes windows.
+            unlabelled: take windows that end in a frame without a label, too.
             label_every: number of training frames of which one counts as labelled; see `thin_labels`.
             checked: let flow lead nowhere from what the other frame hides: where it and the flow back disagree.
 
@@ -61,15 +65,16 @@ class VideoData:
                 asked for and no two training frames are near enough.
         """
         train, val = dataset.frames("train"), dataset.frames("val")
-        found, scored = windows(train, length), labelled_clips(val)
+        found = [each for gap in gaps for each in windows(train, length, step=gap, unlabelled=unlabelled)]
+        scored = labelled_clips(val)
         for name, fits in (("training", found), ("validation", any(len(clip) > 1 for clip in scored))):
             if not fits:
                 raise DataError(
                     f"the {name} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
                     "so there is nothing to remember; give longer clips"
                 )
-        gaps = sorted({window.gap for window in found})
-        log.info("training list: %s, %s video frames apart", window_lengths(found, length), gaps)
+        apart = sorted({window.gap for window in found})
+        log.info("training list: %s, %s video frames apart", window_lengths(found, length), apart)
         flows = None
         if flow_directory is not None:
             offsets = (-1, 1) if checked else (-1,)

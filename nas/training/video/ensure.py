@@ -4,26 +4,33 @@ A folder holds `network.pt` and `curve.csv` (see `retraining.py`), and in `setti
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import torch
 
 from cache.atomic import one_builder
 from cache.static.network import load_checkpoint
+from nas.evaluation.streaming import streaming_confusion
 from nas.networks.heads import build_head
-from nas.networks.video_network import VideoNetwork, load_video_network
+from nas.networks.video_network import VideoNetwork, load_video_network, save_video_network
 from nas.runs.store import differences
 from nas.settings.compute import Compute
 from nas.settings.config_files import read_mapping, write_mapping
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.seeding import stream
-from nas.training.saved_training import is_unfinished
+from nas.training.saved_training import SavedTraining, is_unfinished
 from nas.training.video.etc_loss import EtcLoss
 from nas.training.video.inputs import VideoInputs
 from nas.training.video.retraining import Retraining
+from nas.training.video.teacher import Teacher, on_every_frame
 from searchspace.genotype import Genotype
 
 log = logging.getLogger(__name__)
+
+UNTRAINED: Final = ("static", "data", "size", "compute")  # what decides the scores of a network that is not trained
 
 
 class VideoTraining:
@@ -58,11 +65,40 @@ class VideoTraining:
         """
         path = folder / "network.pt"
         with one_builder(path):
-            self._bind(folder / "settings.yaml", seed)
+            self._bind(folder / "settings.yaml", {**self._inputs.identity, "seed": seed})
             if path.exists() and not is_unfinished(folder):
                 log.info("%s: %s is trained already", name, path)
             else:
                 self._train(folder, name, genotype, seed)
+        _, meta = load_video_network(path)
+        return meta
+
+    def ensure_static(self, folder: Path, name: str) -> dict[str, Any]:
+        """Score the static network as it is and store it as one that labels every frame, unless it stands in `folder`.
+
+        Args:
+            folder: folder of this network alone.
+            name: name of the fixed point.
+
+        Returns:
+            What is stored with it: epoch 0, and its scores.
+
+        Raises:
+            RunError: the folder holds another network.
+            OSError: the folder cannot be written or the disk is full.
+        """
+        path, inputs, compute = folder / "network.pt", self._inputs, self._compute
+        with one_builder(path):
+            self._bind(folder / "settings.yaml", {part: inputs.identity[part] for part in UNTRAINED})
+            if not path.exists():
+                static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
+                network = on_every_frame(static).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                scores = streaming_confusion(network, inputs.data.val, inputs.data.clips, compute).scores()
+                saved = SavedTraining(folder, name, {})
+                saved.add(0, scores)
+                saved.save()
+                save_video_network(path, network, {"name": name, "seed": 0, **inputs.facts, **saved.curve[0]})
+                saved.finish()
         _, meta = load_video_network(path)
         return meta
 
@@ -72,15 +108,15 @@ class VideoTraining:
         head = build_head(genotype, static.channels, static.classes, stream(seed, "retraining", "head"))
         head.classifier.load_state_dict(static.classifier.state_dict())
         etc = None
-        if config.etc.temporal_loss or inputs.teacher is not None:
-            etc = EtcLoss(config.etc, inputs.teacher, self._compute, stream(seed, "retraining", "etc"))
+        if config.etc.temporal_loss or config.etc.distill_from is not None:
+            etc = EtcLoss(config.etc, self._compute, stream(seed, "retraining", "etc"))
+        teacher = None if inputs.teacher is None else Teacher(inputs.teacher, self._compute)
         network, weights = VideoNetwork(static, head), inputs.class_weights
-        training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc)
+        training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher)
         training.run(folder, {"name": name, "seed": seed} | inputs.facts)
 
-    def _bind(self, path: Path, seed: int) -> None:
+    def _bind(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Note the settings of a training, or check that they are what they were."""
-        settings = {**self._inputs.identity, "seed": seed}
         if not path.exists():
             write_mapping(path, settings)
         elif changes := differences(read_mapping(path), settings):

@@ -1,6 +1,6 @@
 """VideoInputs: what the networks of one retraining share, read and checked before the first of them is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from nas.settings.retrain_config import RecipeConfig, RetrainConfig
 from nas.training.losses import class_weights
 from nas.training.validation_list import check_readable
 from nas.training.video.data import VideoData
+from nas.training.video.teacher import on_every_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class VideoInputs:
     class_weights: Tensor | None
     """Weights of the classes in the loss, (classes,); None weighs all alike."""
     teacher: VideoNetwork | None
-    """Network whose outputs are distilled."""
+    """Network whose outputs are imitated or distilled: another one, or the static one as it is."""
     identity: Mapping[str, Any]
     """Settings and fingerprints that decide a network, beside its genotype and its seed."""
 
@@ -57,6 +58,7 @@ def read_inputs(
     *,
     size: tuple[int, int],
     window: int,
+    gaps: Sequence[int] = (1,),
     static_checkpoint: Path,
     cache_dir: Path,
     compute: Compute,
@@ -68,6 +70,7 @@ def read_inputs(
         dataset: what they learn from.
         size: working height and width.
         window: number of frames in a window.
+        gaps: gaps between its frames, in multiples of the clips' own.
         static_checkpoint: file of the static network that all start from.
         cache_dir: folder for optical flow.
         compute: device and precision.
@@ -79,12 +82,19 @@ def read_inputs(
     static, facts = load_checkpoint(static_checkpoint, classes=len(dataset.classes))
     check_classes(static_checkpoint, facts, dataset.classes)
     teacher = None if etc.distill_from is None else _teacher(etc.distill_from, dataset)
-    flows = cache_dir if etc.temporal_loss else None
-    data = VideoData.of(dataset, size, window, flows, label_every=recipe.label_every, checked=etc.occlusion == "flow")
+    if teacher is None and recipe.imitates:
+        teacher = on_every_frame(static)
+    data = VideoData.of(
+        *(dataset, size, window, cache_dir if etc.temporal_loss else None),
+        gaps=gaps,
+        unlabelled=recipe.imitates,
+        label_every=recipe.label_every,
+        checked=etc.occlusion == "flow",
+    )
     check_readable(data.val)
     digest = etc.distill_from and sha256(etc.distill_from.read_bytes()).hexdigest()
     identity = {
-        "retrain": asdict(recipe) | {"window": window},
+        "retrain": asdict(recipe) | {"window": window, "gaps": tuple(gaps)},
         "etc": asdict(etc) | {"distill_from": digest},
         "static": weights_fingerprint(static),
         "data": [dataset.fingerprint(split) for split in ("train", "val")],

@@ -38,6 +38,7 @@ from nas.training.optimizers import MOMENTUM, poly
 from nas.training.saved_training import SavedTraining, Stateful
 from nas.training.video.data import VideoData
 from nas.training.video.etc_loss import EtcLoss
+from nas.training.video.teacher import Teacher, imitation
 from nas.training.video.windows import Windows, outputs
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Retraining:
         seed: int,
         weights: Tensor | None = None,
         etc: EtcLoss | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Make the optimisers.
 
@@ -87,9 +89,11 @@ class Retraining:
             compute: device and precision.
             seed: root of the random streams of order and augmentation.
             weights: weights of the classes in the loss, (classes,).
-            etc: losses beside cross-entropy.
+            etc: ETC's losses.
+            teacher: what is imitated and distilled.
         """
-        self._config, self._data, self._compute, self._seed, self._etc = config, data, compute, seed, etc
+        self._config, self._data, self._compute, self._seed = config, data, compute, seed
+        self._etc, self._teacher = etc, teacher
         self._network = network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weights = None if weights is None else weights.to(compute.device)
         self._steps = sum(1 for _ in batched(data.windows, config.batch))
@@ -151,16 +155,21 @@ class Retraining:
             yield data.read(positions, self._compute.device).apply(views)
 
     def _loss(self, static_learns: bool, windows: Windows) -> Tensor:
-        """Add up the mean cross-entropies of the frames that count, and ETC's terms."""
+        """Add up the mean cross-entropies and the imitation of the frames that count, and ETC's terms."""
+        config = self._config
         with self._compute.autocast():
             seen = outputs(self._network, windows.images, static_learns)
-        start = {"later": 1, "all": 0 if static_learns else 1, "last": len(seen.logits) - 1}[self._config.loss_on]
+        known = None if self._teacher is None else self._teacher(windows.images)
+        start = {"later": 1, "all": 0 if static_learns else 1, "last": len(seen.logits) - 1}[config.loss_on]
+        labelled = zip(seen.logits[start:], windows.labels[start:], strict=True) if config.label_weight > 0 else ()
         losses = [
-            cross_entropy(upsampled(logits, labels.shape[-2:]), labels, self._weights)
-            for logits, labels in zip(seen.logits[start:], windows.labels[start:], strict=True)
+            config.label_weight * cross_entropy(upsampled(logits, labels.shape[-2:]), labels, self._weights)
+            for logits, labels in labelled
         ]
+        if known is not None:
+            losses.append(imitation(config, seen, known, start))
         if self._etc is not None:
-            losses.append(self._etc(seen, windows))
+            losses.append(self._etc(seen, windows, known))
         return torch.stack(losses).sum()
 
     def _after_epoch(self, epoch: int, loss: float) -> bool:

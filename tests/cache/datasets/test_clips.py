@@ -1,11 +1,12 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cache.datasets.clips import MINIMUM_BLOCK, Frame, Window, clips, meta_split, windows
+from cache.datasets.clips import MINIMUM_BLOCK, Frame, Window, clips, meta_split, stretches, windows
 from cache.errors import DataError
 
 
@@ -92,6 +93,35 @@ def test_no_frames_have_no_clips_and_no_windows():
 def test_a_window_of_no_frames_is_a_programming_error():
     with pytest.raises(ValueError, match="length is 0"):
         windows(sequence([1]), 0)
+    with pytest.raises(ValueError, match="step 0"):
+        windows(sequence([1]), 2, step=0)
+
+
+@given(frame_lists(), st.integers(1, 4), st.integers(1, 4))
+def test_windows_of_a_step_are_those_of_the_frames_that_remain_in_between(frames, length, step):
+    long = {window.positions[::step] for window in windows(frames, (length - 1) * step + 1)}
+    found = [window.positions for window in windows(frames, length, step=step)]
+    assert {window for window in found if len(window) == length} == {w for w in long if len(w) == length}
+    assert all(b - a == step for window in found for a, b in pairwise(window))
+    assert len(set(found)) == len(found)
+
+
+@given(frame_lists(), st.integers(2, 4))
+def test_unlabelled_windows_are_those_there_would_be_if_every_frame_had_a_label(frames, length):
+    labelled = [replace(frame, labelled=True) for frame in frames]
+    assert windows(frames, length, unlabelled=True) == windows(labelled, length)
+
+
+@given(frame_lists(), st.sets(st.integers(0, 40)))
+def test_stretches_cover_what_is_allowed_and_cross_neither_clips_nor_what_is_not(frames, allowed):
+    found = stretches(frames, allowed)
+    assert [place for each in found for place in each] == [i for i in range(len(frames)) if i in allowed]
+    inside = [clip for each in found for clip in clips(frames) if clip.start <= each.start < each.stop <= clip.stop]
+    assert len(inside) == len(found)
+    assert all(
+        before.stop < after.start or before.stop in {c.start for c in clips(frames)}
+        for before, after in pairwise(found)
+    )
 
 
 @given(frame_lists(), st.floats(0.05, 0.95))

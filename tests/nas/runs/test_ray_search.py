@@ -41,7 +41,7 @@ windows = tuple(pairwise(range(24)))
 candidate = CandidateConfig(epochs=2, batch=8, max_memory=1)
 spec = EvaluatorSpec(
     cache_path=folder / "features.h5", fingerprint="abc", static_checkpoint=folder / "static.pt", classes=2,
-    train_windows=windows[:16], val_windows=windows[16:], candidate=candidate,
+    train_windows=windows[:16], val_clips=windows[16:], candidate=candidate,
     compute=Compute(torch.device("cpu"), None),
 )
 config, space = SearchConfig(trials=6, lookahead=4, candidate=candidate), Space.load("paper", blocks=1)

@@ -19,7 +19,7 @@ def test_the_data_are_frames_above_their_labels_and_shares_of_what_is_labelled()
         dataset=dataset,
         size=size,
         features=SimpleNamespace(tensor=tensors.__getitem__),
-        evaluator=SimpleNamespace(val_windows=tuple((place, place + 1) for place in range(9))),
+        evaluator=SimpleNamespace(val_clips=tuple((place, place + 1) for place in range(9))),
     )
     plot = data_plot(prepared)
     assert [axes.get_ylabel() for axes in plot.figure.axes] == ["frame", "", "", "", "label", "", "", ""]

@@ -7,21 +7,18 @@ import pytest
 import torch
 from sklearn.metrics import recall_score
 
-from cache.datasets.clips import VOID
 from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.rows import batched
 from cache.static.decoder import Decoder
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
-from nas.networks.heads import build_head, unroll
+from nas.networks.heads import unroll_dec
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.settings.errors import NonFiniteError
 from nas.training.candidates.early_stopping import Halfway
 from nas.training.candidates.evaluator import EvaluatorSpec, TooLargeError
 from nas.training.candidates.job import Job
-from nas.training.candidates.training import split_batch
-from nas.training.losses import cross_entropy
 from searchspace.genotype import Block, Choice, Genotype
 
 CLASSES = 2
@@ -30,7 +27,8 @@ CHANNELS = {name: size[-1] for name, size in SIZES.items()}
 SKIP, SUM = Choice("skip"), Choice("weighted_sum")
 REMEMBERS = Genotype((Block(("past.dec", "past.dec"), (SKIP, SKIP), SUM),))
 FORGETS = Genotype((Block(("cur.layer2", "cur.layer2"), (SKIP, SKIP), SUM),))
-CANDIDATE = CandidateConfig(epochs=6, batch=16, max_memory=1)
+LABELS_ALONE = {"dec_weight": 0.0, "logit_weight": 0.0, "label_weight": 1.0, "schedule": "constant"}
+CANDIDATE = CandidateConfig(epochs=6, batch=16, max_memory=1, **LABELS_ALONE)
 
 
 def noise(frames=60):
@@ -56,7 +54,7 @@ def make_spec(folder, arrays, **changes):
         static_checkpoint=folder / "static.pt",
         classes=CLASSES,
         train_windows=windows[:41],
-        val_windows=windows[41:],
+        val_clips=windows[41:],
         candidate=CANDIDATE,
         compute=Compute(torch.device("cpu"), None),
     )
@@ -112,7 +110,7 @@ def test_a_fixed_point_is_recorded_by_name(evaluate):
 
 
 def test_the_per_frame_network_starts_as_the_static_network_and_is_scored_on_its_dec(spec):
-    still = replace(spec, candidate=CandidateConfig(epochs=1, learning_rate=1e-12, early_stop=False, max_memory=1))
+    still = replace(spec, candidate=replace(CANDIDATE, epochs=1, learning_rate=1e-12, early_stop=False))
     trial = still.build()(Job(fixed_point="per_frame", seed=1))
     arrays = noise()
     network, _ = load_checkpoint(spec.static_checkpoint)
@@ -161,10 +159,10 @@ def test_a_candidate_that_passes_half_way_ends_as_if_it_had_not_been_looked_at(e
     assert timeless(replace(trial, halfway_reward=None)) == timeless(remembered)
 
 
-def test_scores_are_of_the_last_frame_and_labels_of_the_first_are_never_read(tmp_path, remembered):
+def test_what_is_learnt_from_is_not_scored_and_labels_of_first_frames_are_not_learnt_from(tmp_path, remembered):
     arrays = noise()
     arrays["label8"][0] = 77  # out of range: reading it would fail
-    arrays["label"][:42] = 77  # of all frames that end no meta-val window
+    arrays["label"][:41] = 77  # of all frames of meta-train
     assert timeless(make_spec(tmp_path, arrays).build()(Job(number=0, genotype=REMEMBERS, seed=1))) == timeless(
         remembered
     )
@@ -225,7 +223,7 @@ def test_batches_are_of_one_length_and_hold_every_window_once():
 
 
 def test_shorter_windows_train_and_score_beside_longer_ones(spec):
-    mixed = replace(spec, train_windows=(*spec.train_windows, (0, 1, 2)), val_windows=(*spec.val_windows, (1, 2, 3)))
+    mixed = replace(spec, train_windows=(*spec.train_windows, (0, 1, 2)), val_clips=(*spec.val_clips, (1, 2, 3)))
     trial = mixed.build()(Job(number=0, genotype=REMEMBERS, seed=1))
     assert trial.reward > 0.8
 
@@ -238,9 +236,9 @@ def test_what_does_not_fit_the_gpu_is_trained_with_half_batches_and_says_so(spec
         widths.append(clip[0]["dec"].shape[0])
         if next(short, None) is not None:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return unroll(head, clip)
+        return unroll_dec(head, clip)
 
-    monkeypatch.setattr("nas.training.candidates.training.unroll", measured)
+    monkeypatch.setattr("nas.training.candidates.teaching.unroll_dec", measured)
     trial = spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
     assert trial.batch_parts == parts
     assert max(widths[lacks:]) == 16 // parts
@@ -251,24 +249,46 @@ def test_what_fits_the_gpu_neither_way_fails(spec, monkeypatch):
     def lack(head, clip):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("nas.training.candidates.training.unroll", lack)
+    monkeypatch.setattr("nas.training.candidates.teaching.unroll_dec", lack)
     with pytest.raises(torch.OutOfMemoryError):
         spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
 
 
-def test_gradients_of_two_halves_add_up_to_those_of_the_batch_where_batch_norm_stands_still():
-    head = build_head(REMEMBERS, CHANNELS, CLASSES, seed=0).train(False)
-    draw = torch.Generator().manual_seed(0)
-    clip = {name: torch.randn(3, 5, c, h, w, generator=draw) for name, (h, w, c) in SIZES.items()}
-    labels = torch.randint(0, CLASSES, (2, 5, 6, 8), generator=draw)
-    labels[0, :3] = labels[1, 1, :2] = VOID  # the halves have different numbers of labelled pixels
+def test_the_static_network_is_scored_as_it_is(spec, evaluate):
+    trial = evaluate(Job(fixed_point="static", seed=1, trained=False))
+    still = replace(spec, candidate=replace(CANDIDATE, epochs=1, learning_rate=1e-12, early_stop=False))
+    scores = dict(still.build()(Job(fixed_point="per_frame", seed=1)).metrics)
+    del scores["loss"]
+    assert (trial.status, trial.epochs, trial.metrics) == ("finished", 0, scores)
+    assert trial.metrics["agreement"] == trial.metrics["agreement_miou"] == 1
 
-    def gradients(parts):
-        head.zero_grad()
-        for part in split_batch(clip | {"label8": labels}, parts):
-            frames = [{name: part[name][t] for name in SIZES} for t in range(3)]
-            losses = torch.stack(list(map(cross_entropy, unroll(head, frames), part["label8"])))
-            (losses * part.get("share", 1)).sum().backward()
-        return torch.cat([p.grad.flatten() for p in head.parameters() if p.grad is not None])
 
-    assert torch.allclose(gradients(2), gradients(1), rtol=1e-4, atol=1e-6)
+def test_a_cell_learns_from_the_static_network_without_any_label(tmp_path):
+    arrays = noise()
+    arrays["dec"] = np.repeat(arrays["dec"][:1], 60, axis=0)  # to be remembered, and nowhere else to be seen
+    arrays["label8"][:] = 255
+    imitates = replace(CANDIDATE, label_weight=0.0, dec_weight=1.0, logit_weight=1.0, schedule="cosine")
+    evaluate = make_spec(tmp_path, arrays, candidate=imitates).build()
+    knows, forgets = (evaluate(Job(number=0, genotype=cell, seed=1)).metrics for cell in (REMEMBERS, FORGETS))
+    assert knows["agreement"] > 0.85
+    assert knows["agreement"] > forgets["agreement"] + 0.1
+
+
+def test_an_epoch_may_go_through_some_of_the_windows_drawn_anew(spec, monkeypatch):
+    few, drawn = replace(spec, candidate=replace(CANDIDATE, windows=10, batch=5)).build(), []
+    batches = few._clips.batches
+
+    def noted(windows, **options):
+        windows = list(windows)
+        drawn.append([tuple(window) for batch in windows for window in batch.tolist()])
+        return batches(windows, **options)
+
+    monkeypatch.setattr(few._clips, "batches", noted)
+    few._trainer.train(few._build(Job(number=0, genotype=REMEMBERS, seed=1)), *_descent(few), seed=1, parts=1)
+    assert [len(set(epoch)) for epoch in drawn] == [10, 10]
+    assert set(drawn[0]) != set(drawn[1])
+    assert set(drawn[0] + drawn[1]) <= set(spec.train_windows)
+
+
+def _descent(evaluator):
+    return evaluator._trainer.descent(evaluator._build(Job(number=0, genotype=REMEMBERS, seed=1))), range(2)

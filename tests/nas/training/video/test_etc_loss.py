@@ -1,6 +1,7 @@
 """Checks on ETC's losses in a retraining: each weight is of its own term, and the teacher stays as it is."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,12 +18,14 @@ from nas.settings.retrain_config import EtcConfig, RecipeConfig
 from nas.training.video.data import VideoData
 from nas.training.video.etc_loss import EtcLoss
 from nas.training.video.retraining import Retraining
+from nas.training.video.teacher import Teacher
 from nas.training.video.windows import outputs
 
 CPU = Compute(torch.device("cpu"), None)
 SIZE = (24, 32)
 META = {"name": "some", "dataset": "shapes", "classes": Shapes.classes, "colours": Shapes.colours, "size": SIZE}
-ALL = EtcConfig(temporal_loss=0.1)
+TAUGHT = {"distill_from": Path("teacher.pt")}
+ALL = EtcConfig(**TAUGHT, temporal_loss=0.1)
 
 
 def network(name="per_frame", seed=0):
@@ -48,7 +51,7 @@ def windows(data):
 @pytest.mark.parametrize("name", ["per_frame", "tmanet_t1"])
 def test_without_a_teacher_there_is_the_temporal_loss_alone(windows, name):
     seen = outputs(network(name), windows.images, static_learns=True)
-    loss = EtcLoss(EtcConfig(temporal_loss=0.7), None, CPU, seed=0)(seen, windows)
+    loss = EtcLoss(EtcConfig(temporal_loss=0.7), CPU, seed=0)(seen, windows, None)
     torch.testing.assert_close(loss, 0.7 * temporal_term(seen.logits, windows.images, windows.flows))
 
 
@@ -58,26 +61,31 @@ def test_each_weight_is_of_its_own_term(windows, term):
         outputs(network(), windows.images, True),
         dict.fromkeys(("single_frame", "pair_frame", "multi_frame"), 0.0),
     )
-    one, two = (EtcLoss(EtcConfig(**nothing | {term: w}), network(seed=1), CPU, 0)(seen, windows) for w in (0.1, 0.2))
-    assert one != 0
-    torch.testing.assert_close(two, 2 * one)
-    assert EtcLoss(EtcConfig(**nothing), network(seed=1), CPU, 0)(seen, windows) == 0
+    known = Teacher(network(seed=1), CPU)(windows.images)
+
+    def loss(**weights):
+        return EtcLoss(EtcConfig(**TAUGHT | nothing | weights), CPU, 0)(seen, windows, known)
+
+    assert loss(**{term: 0.1}) != 0
+    torch.testing.assert_close(loss(**{term: 0.2}), 2 * loss(**{term: 0.1}))
+    assert loss() == 0
 
 
 def test_a_network_that_is_its_own_teacher_has_nothing_to_learn_of_frames_and_pairs(windows):
     seen = outputs(network(), windows.images, True)
-    loss = EtcLoss(EtcConfig(multi_frame=0.0), network(), CPU, 0)(seen, windows)
+    known = Teacher(network(), CPU)(windows.images)
+    loss = EtcLoss(EtcConfig(**TAUGHT, multi_frame=0.0), CPU, 0)(seen, windows, known)
     assert abs(loss.item()) < 1e-5
 
 
 def test_a_training_with_all_terms_learns_them_leaves_the_teacher_and_resumes_bit_for_bit(data, tmp_path, monkeypatch):
     def train(folder):
         teacher = network("tmanet_t1", seed=1)
-        etc = EtcLoss(ALL, teacher, CPU, seed=0)
+        etc = EtcLoss(ALL, CPU, seed=0)
         before, gates = copy.deepcopy(teacher.state_dict()), etc.terms.multi_frame.gates.weight.clone()
         recipe = RecipeConfig(head_epochs=1, epochs=1, batch=4)
         student = network("tmanet_t1")
-        Retraining(recipe, student, data, CPU, seed=0, etc=etc).run(folder, META)
+        Retraining(recipe, student, data, CPU, seed=0, etc=etc, teacher=Teacher(teacher, CPU)).run(folder, META)
         assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
         assert not torch.equal(etc.terms.multi_frame.gates.weight, gates)
         return student.state_dict()

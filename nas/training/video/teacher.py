@@ -1,0 +1,51 @@
+"""The teacher of a retraining: a frozen network, and how far another one is from it."""
+
+import torch
+from torch import Tensor
+
+from baselines.etc_distillation import Outputs, pixel_divergence
+from cache.static.network import StaticNetwork
+from nas.networks.heads import build_head
+from nas.networks.video_network import VideoNetwork
+from nas.settings.compute import Compute
+from nas.settings.retrain_config import RecipeConfig
+from nas.training.losses import relative_error
+from nas.training.video.windows import outputs
+
+
+class Teacher:
+    """What a trained network, which stays as it is, makes of windows."""
+
+    def __init__(self, network: VideoNetwork, compute: Compute) -> None:
+        """Take a network, which is moved to the device."""
+        self._network = network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network.eval()
+        self._compute = compute
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Outputs:
+        """Run over the images (T, N, 3, H, W) of windows."""
+        with self._compute.autocast():
+            return outputs(self._network, images, static_learns=False)
+
+
+def on_every_frame(static: StaticNetwork) -> VideoNetwork:
+    """Make the video network that is the static one on every frame."""
+    head = build_head(None, static.channels, static.classes, seed=0)
+    head.classifier.load_state_dict(static.classifier.state_dict())
+    return VideoNetwork(static, head)
+
+
+def imitation(recipe: RecipeConfig, student: Outputs, teacher: Outputs, start: int) -> Tensor:
+    """Weigh the distances of a student's outputs from its teacher's, and add them up from frame `start`: a scalar.
+
+    The two `dec`s are compared where they are equally wide.
+    """
+    losses = [torch.zeros((), device=student.logits[0].device)]
+    if recipe.logit_weight > 0:
+        pairs = zip(student.logits[start:], teacher.logits[start:], strict=True)
+        losses += [recipe.logit_weight * pixel_divergence(seen, known) for seen, known in pairs]
+    if recipe.dec_weight > 0 and student.features[0].shape[1] == teacher.features[0].shape[1]:
+        pairs = zip(student.features[start:], teacher.features[start:], strict=True)
+        losses += [recipe.dec_weight * relative_error(seen, known) for seen, known in pairs]
+    return torch.stack(losses).sum()
