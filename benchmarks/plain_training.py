@@ -21,7 +21,7 @@ from searchspace.modules.cell import DynamicCell
 
 
 class Windows(Dataset[dict[str, Tensor]]):
-    """Windows of frames out of the HDF5 file, each frame read when it is asked for; `label` is of those after the first."""
+    """Windows of frames out of the HDF5 file, each read when it is asked for; the first has no `label`."""
 
     def __init__(self, spec: EvaluatorSpec, windows: tuple[tuple[int, ...], ...]) -> None:
         self.file, self.windows = h5py.File(spec.cache_path), windows

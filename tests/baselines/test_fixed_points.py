@@ -182,7 +182,7 @@ def test_a_fixed_point_is_the_papers_network(name):
 
 
 def test_all_are_there_and_the_floor_is_no_cell():
-    assert list(FIXED_POINTS) == ["per_frame", "tmanet", "lmanet", "tdnet", "tmanet_t1", "lmanet_t1"]
+    assert list(FIXED_POINTS) == ["static", "per_frame", "tmanet", "lmanet", "tdnet", "tmanet_t1", "lmanet_t1"]
     assert FIXED_POINTS["per_frame"] is None
 
 

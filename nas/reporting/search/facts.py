@@ -20,8 +20,8 @@ SENTENCES: Final = {
     "static network": "{static_score} on the validation list; trained on {seen} ({checkpoint})",
     "scored on": "meta-val: {scored} labelled frames in {val_clips} clips, streamed, {key_frames}",
     "reward": "{reward}",
-    "candidates": "{epochs} epochs over {train_windows} windows of {window} frames ({gaps} x the clips' own gap), batch "
-    "{batch}, Adam {rate:g}, {schedule}{early_stop}",
+    "candidates": "{epochs} epochs over {train_windows} windows of {window} frames ({gaps} x the clips' own gap), "
+    "batch {batch}, Adam {rate:g}, {schedule}{early_stop}",
     "they learn from": "the static network on every later frame (dec x {dec_weight:g}, probabilities x "
     "{logit_weight:g}) and labels (x {label_weight:g}, {weighed})",
     "space": "{space}, {blocks} blocks, {size:,} token strings",

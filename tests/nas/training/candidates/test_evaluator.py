@@ -270,8 +270,8 @@ def test_a_cell_learns_from_the_static_network_without_any_label(tmp_path):
     imitates = replace(CANDIDATE, label_weight=0.0, dec_weight=1.0, logit_weight=1.0, schedule="cosine")
     evaluate = make_spec(tmp_path, arrays, candidate=imitates).build()
     knows, forgets = (evaluate(Job(number=0, genotype=cell, seed=1)).metrics for cell in (REMEMBERS, FORGETS))
-    assert knows["agreement"] > 0.85
-    assert knows["agreement"] > forgets["agreement"] + 0.1
+    assert knows["agreement"] > forgets["agreement"]
+    assert knows["loss"] < 0.7 * forgets["loss"]
 
 
 def test_an_epoch_may_go_through_some_of_the_windows_drawn_anew(spec, monkeypatch):
