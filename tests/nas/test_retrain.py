@@ -115,7 +115,7 @@ def diverging():
     [
         ([], [], "no trial of the run .* has finished, so there is no cell to retrain; continue the search"),
         ([None], [], "no trial of the run .* has finished"),
-        ([0.2], ["--fixed-points", "gru"], "unknown fixed point 'gru'; known are per_frame, tmanet"),
+        ([0.2], ["--fixed-points", "gru"], "unknown fixed point 'gru'; known are static, per_frame, tmanet"),
         ([0.2], ["--checkpoint", "absent.pt"], "there is no file absent.pt"),
         ([0.2], ["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         ([0.2], ["--preset", "laptopp"], "unknown preset 'laptopp'; there are"),
