@@ -17,7 +17,7 @@ CLASSES = list(Shapes().classes)
 def config(tmp_path):
     machine = MachineConfig(cache_dir=tmp_path / "cache")
     static = StaticConfig(checkpoint=tmp_path / "network.pt")
-    data, compute = DataConfig(dataset="shapes"), ComputeConfig(threads=1)
+    data, compute = DataConfig(dataset="shapes", window=3), ComputeConfig(threads=1)
     return SearchConfig(data=data, static=static, compute=compute, machine=machine)
 
 
