@@ -7,7 +7,16 @@ from typing import Any, Final
 
 BEFORE: Final[dict[str, Any]] = {
     "static": {"encoder": "mobilenet_v2"},
-    "candidate": {"objective": "geometric_mean", "measure_halfway": False},
+    "data": {"gaps": [1], "refresh": 0},
+    "candidate": {
+        "objective": "geometric_mean",
+        "measure_halfway": False,
+        "windows": 0,
+        "dec_weight": 0.0,
+        "logit_weight": 0.0,
+        "label_weight": 1.0,
+        "schedule": "constant",
+    },
     "warm_start": False,
     "repetition": 0,
 }

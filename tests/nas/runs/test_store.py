@@ -208,6 +208,21 @@ def test_a_run_from_before_a_setting_goes_on_where_the_setting_is_what_was_done_
             opened(tmp_path, other).__enter__()
 
 
+def test_a_run_of_labels_alone_is_not_continued_with_a_teacher(tmp_path):
+    """Candidates learn from the static network by default; those of before did not, and did not say so."""
+    learnt = {"dec_weight": 0.0, "logit_weight": 0.0, "label_weight": 1.0, "schedule": "constant"}
+
+    def labels_alone(settings):
+        for name in learnt:
+            del settings["candidate"][name]
+
+    rewritten(tmp_path, labels_alone)
+    with pytest.raises(RunError, match=r"candidate\.logit_weight: 0\.0 in the run, 1\.0 now"), opened(tmp_path):
+        pass
+    with opened(tmp_path, replace(CONFIG, candidate=CandidateConfig(**learnt))) as store:
+        assert list(store.trials) == [sampled(0)]
+
+
 def test_what_was_done_before_a_setting_does_not_follow_its_default(tmp_path, monkeypatch):
     monkeypatch.setitem(older_files.BEFORE, "lookahead", 3)
     rewritten(tmp_path, lambda settings: settings.pop("lookahead"))
