@@ -44,8 +44,8 @@ class Arguments:
     whose report.html then shows them; of several runs or none, runs/evaluation-<dataset>-<split>."""
     size: tuple[int, int] | None = None
     """Working height and width; by default that of the networks' training."""
-    window: int = 0
-    """Frames of a window, of which the last is scored; 0 is as many as fill the longest memory, and at least 3."""
+    window: Literal["auto"] | int = "auto"
+    """Frames of a window, of which the last is scored; `auto` is as many as fill the longest memory, and at least 3."""
     panels: int = 4
     """Frames to show with their label and all predictions, spread over the split."""
     latency_size: tuple[int, int] | None = None
@@ -61,8 +61,8 @@ class Arguments:
     def __post_init__(self) -> None:
         if not self.checkpoints:
             raise RunError("name at least one checkpoint or run with --checkpoints")
-        if self.window < 0 or self.window == 1:
-            raise RunError(f"window must be at least 2 frames, but got {self.window}")
+        if self.window != "auto" and self.window < 2:
+            raise RunError(f"window must be at least 2 frames, or auto, but got {self.window}")
         if self.panels < 1 or self.latency_clip < 2 or self.latency_repeats < 0:
             raise RunError("there must be 1 panel or more, 2 frames or more in a clip, and no negative repetitions")
         if min(*(self.size or (1, 1)), *(self.latency_size or (1, 1))) < 1:
@@ -163,7 +163,7 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
         found = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
         raise RunError(f"the networks were trained at {found}; name one size for all with --size HEIGHT WIDTH")
     cache = MachineConfig(cache_dir=arguments.cache_dir).cache
-    window = arguments.window or max(slots) + 1
+    window = max(slots) + 1 if arguments.window == "auto" else arguments.window
     dataset = open_dataset(arguments.dataset or NO_RUN, arguments.data_root, window)
     return EvaluationData.of(dataset, arguments.split, arguments.size or sizes.pop(), window, cache)
 

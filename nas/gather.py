@@ -11,11 +11,11 @@ from tyro.conf import Positional
 
 from nas.landscapes.table import Table, trained_cells, write_table
 from nas.runs.comparable import read_run, require_one_problem
+from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
 from nas.settings.config_files import identity
 from nas.settings.errors import RunError
 from nas.strategies.catalog import settings_of
-from searchspace.space import Space
 
 PACKAGES: Final = ("dyncell", "torch", "numpy")  # whose versions stand beside the table
 
@@ -44,7 +44,7 @@ def main(arguments: Arguments) -> None:
     require_one_problem(runs, lambda name: (*settings_of(name), "repetition"))
     if len({run.features for run in runs}) > 1:
         raise RunError("the runs have different static networks or data; a table is of one problem")
-    space = Space.load(runs[0].config.space.space, runs[0].config.space.blocks)
+    space = load_space(runs[0].config.space)
     rows = tuple(row for run in runs for row in trained_cells(run, space))
     settings = {name: value for name, value in identity(runs[0].config).items() if name not in ("strategy", "seed")}
     facts = {

@@ -11,6 +11,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from nas.landscapes.search import Found
+from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
 from nas.settings.config import ControllerConfig, EvolutionConfig, PPOConfig, SearchConfig, SpaceConfig, require
 
@@ -74,9 +75,8 @@ def main(arguments: Arguments) -> None:
     from nas.landscapes.catalog import make_landscape
     from nas.reporting.tabular import write_csv
     from nas.strategies.catalog import make_strategy
-    from searchspace.space import Space
 
-    space = Space.load(arguments.space.space, arguments.space.blocks)
+    space = load_space(arguments.space)
     print(make_landscape(arguments.landscape, space, 0).describe())
     for name in arguments.strategies:  # so that what is wrong is said before anything is replayed
         make_strategy(replace(arguments.search, strategy=name), space)
@@ -95,10 +95,9 @@ def _replay(arguments: Arguments, name: str, seed: int) -> Replayed:
     from nas.landscapes.catalog import make_landscape
     from nas.landscapes.search import replay, summarise
     from nas.strategies.catalog import make_strategy
-    from searchspace.space import Space
 
     torch.set_num_threads(1)
-    space = Space.load(arguments.space.space, arguments.space.blocks)
+    space = load_space(arguments.space)
     landscape = make_landscape(arguments.landscape, space, seed)
     strategy = make_strategy(replace(arguments.search, strategy=name, seed=seed), space)
     start = time.process_time()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 from tyro.conf import arg
 
@@ -17,8 +17,9 @@ from nas.runs.ranking import fixed_points as means_of_fixed_points
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
+from nas.settings.automatic import load_space, resolve_auto, resolved
 from nas.settings.command_line import log_to, run_command
-from nas.settings.config import CandidateConfig, ComputeConfig, SearchConfig, require
+from nas.settings.config import CandidateConfig, SearchConfig, require
 from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
 from nas.settings.seeding import stream
@@ -27,10 +28,8 @@ from nas.training.candidates.early_stopping import EarlyStopping, Halfway
 from nas.training.candidates.job import Job
 from nas.workers.executor import Executor, InlineExecutor, Result
 from searchspace.genotype import Genotype
-from searchspace.space import Space
 
 if TYPE_CHECKING:
-    from nas.settings.compute import Compute
     from nas.training.candidates.evaluator import EvaluatorSpec
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ def main(arguments: Arguments) -> None:
     from nas.training.candidates.inputs import prepare
 
     compute = resolve(arguments.config.compute)
-    space = Space.load(arguments.config.space.space, arguments.config.space.blocks)
+    space = load_space(arguments.config.space)
     config = resolve_auto(arguments.config, compute, space)
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
@@ -102,22 +101,6 @@ def main(arguments: Arguments) -> None:
         print(report())
 
 
-def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
-    """Replace every `auto` of a configuration by what it means on this machine and for this space."""
-    from nas.settings.compute import threads_of_worker
-    from nas.training.candidates.memory import share_of_memory
-
-    precision: Literal["float32", "bfloat16"] = "float32" if compute.dtype is None else "bfloat16"
-    threads = config.compute.threads or threads_of_worker(config.machine.workers)
-    memory = config.candidate.max_memory or share_of_memory(compute.device, config.machine.workers)
-    return replace(
-        config,
-        data=replace(config.data, window=config.data.window or max(3, space.slots + 1)),
-        candidate=replace(config.candidate, max_memory=memory),
-        compute=ComputeConfig(device=str(compute.device), precision=precision, threads=threads),
-    )
-
-
 def run_directory(arguments: Arguments, config: SearchConfig) -> Path:
     """Return the directory of the run. Raises RunError for `--fork` without `--run`, or of a path."""
     if arguments.fork is not None:
@@ -131,15 +114,15 @@ def run_directory(arguments: Arguments, config: SearchConfig) -> Path:
 
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:
     """Make the executor that the configuration asks for. Raises RunError if it cannot be had."""
-    machine = config.machine
+    machine, threads = config.machine, resolved(config.compute.threads)
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
-        return InlineExecutor(evaluator.build, threads=config.compute.threads)
+        return InlineExecutor(evaluator.build, threads=threads)
     from nas.workers.ray_executor import RayExecutor  # Ray takes a while to import
 
     return RayExecutor(
         evaluator.build,
         workers=machine.workers,
-        threads=config.compute.threads,
+        threads=threads,
         gpus_per_worker=machine.gpus_per_worker if config.compute.device.startswith("cuda") else 0.0,
         address=machine.address,
         timeout=machine.timeout,

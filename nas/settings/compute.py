@@ -3,12 +3,15 @@
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 
 from cache.cores import usable_cores
 from nas.settings.config import ComputeConfig
 from nas.settings.errors import RunError
+
+GIB: Final = 2**30
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Compute:
 
 def start(config: ComputeConfig) -> Compute:
     """Give torch its CPU threads for the rest of this process, and choose what `auto` means, as `resolve` does."""
-    torch.set_num_threads(config.threads or min(torch.get_num_threads(), threads_of_worker(1)))
+    automatic = min(torch.get_num_threads(), threads_of_worker(1))
+    torch.set_num_threads(automatic if config.threads == "auto" else config.threads)
     return resolve(config)
 
 
@@ -57,3 +61,12 @@ def threads_of_worker(workers: int) -> int:
     allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # further numbers are of nested regions
     share = max(1, usable_cores() // workers)
     return min(share, int(allowed)) if allowed.isdecimal() and int(allowed) > 0 else share
+
+
+def share_of_memory(device: torch.device, workers: int) -> float:
+    """Compute a worker's share of half the memory of a GPU, or of this machine, in GiB."""
+    if device.type == "cpu":
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        _, total = torch.accelerator.get_memory_info(device)
+    return round(total / 2 / workers / GIB, 1)

@@ -30,9 +30,9 @@ class DataConfig:
     """Name of the data set."""
     scale: float = 1.0
     """Working resolution as a share of the frames' own height and width, in (0, 1]."""
-    window: int = 0
-    """Frames in a window; the first one starts the memory, the loss is on the others. 0 is as many as fill the longest
-    memory of the space, and at least the paper's 3."""
+    window: Literal["auto"] | int = "auto"
+    """Frames in a window; the first one starts the memory, the loss is on the others. `auto` is as many as fill the
+    longest memory of the space, and at least the paper's 3."""
     meta_val: float = 0.1
     """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
     gaps: tuple[int, ...] = (1,)
@@ -46,7 +46,7 @@ class DataConfig:
         require(len(set(self.gaps)) == len(self.gaps), "gaps must differ from each other", self.gaps)
         require(self.refresh == 0 or self.refresh >= 2, "refresh must be at least 2 frames, or 0", self.refresh)
         require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
-        require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
+        require(self.window == "auto" or self.window >= 2, "window must be at least 2 frames, or auto", self.window)
         require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
 
     def reach(self, window: int) -> int:
@@ -104,11 +104,11 @@ class SpaceConfig:
 
     space: str = "video"
     """Name of a space that ships with dyncell, or the path of a YAML file."""
-    blocks: int | None = None
-    """Blocks of a cell; by default what the space says (5, the paper's CamVid setting)."""
+    blocks: Literal["auto"] | int = "auto"
+    """Blocks of a cell; `auto` is what the space says (5, the paper's CamVid setting)."""
 
     def __post_init__(self) -> None:
-        require(self.blocks is None or self.blocks >= 1, "blocks must be at least 1", self.blocks)
+        require(self.blocks == "auto" or self.blocks >= 1, "blocks must be at least 1, or auto", self.blocks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,9 +140,9 @@ class CandidateConfig:
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
     measure_halfway: bool = False
     """Score candidates half-way, too, where nothing is stopped."""
-    max_memory: Annotated[float, arg(name="max-candidate-memory", prefix_name=False)] = 0.0
-    """GiB that training a candidate may take; one that would need more fails before it is built. 0 is a worker's share
-    of half the memory of the machine or of the GPU."""
+    max_memory: Annotated[Literal["auto"] | float, arg(name="max-candidate-memory", prefix_name=False)] = "auto"
+    """GiB that training a candidate may take; one that would need more fails before it is built. `auto` is a worker's
+    share of half the memory of the machine or of the GPU."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
@@ -153,7 +153,8 @@ class CandidateConfig:
         require(self.logit_weight + self.label_weight > 0, rule, terms)
         require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
         require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
-        require(self.max_memory >= 0, "max-candidate-memory must not be negative", self.max_memory)
+        bounded = self.max_memory == "auto" or self.max_memory > 0
+        require(bounded, "max-candidate-memory must be positive, or auto", self.max_memory)
         whole = self.epochs % 2 == 0 or not (self.early_stop or self.measure_halfway)
         require(whole, "candidate.epochs must be even to stop half-way", self.epochs)
 
@@ -227,12 +228,12 @@ class ComputeConfig:
     """`cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
-    threads: int = 0
-    """CPU threads of a worker; 0 shares the cores that this process may use among the workers, when the run is created,
-    and asks for no more than $OMP_NUM_THREADS."""
+    threads: Literal["auto"] | int = "auto"
+    """CPU threads of a worker; `auto` shares the cores that this process may use among the workers, when the run is
+    created, and asks for no more than $OMP_NUM_THREADS."""
 
     def __post_init__(self) -> None:
-        require(self.threads >= 0, "threads must not be negative", self.threads)
+        require(self.threads == "auto" or self.threads >= 1, "threads must be at least 1, or auto", self.threads)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,9 +244,10 @@ class MachineConfig:
     """Folder of the data set; by default $DYNCELL_DATA."""
     cache_dir: Path | None = None
     """Folder for features and static networks; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
-    cache_memory: float = 0.0
+    cache_memory: Literal["auto"] | float = "auto"
     """GiB of features that may be held: on the GPU if they fill half of it at most, else in memory that the workers of
-    a machine share. Larger ones are streamed from their file, with the same results. 0 is half of the memory."""
+    a machine share. Larger ones are streamed from their file, with the same results. `auto` is half of the memory of
+    the machine that a worker is on."""
     executor: Literal["auto", "inline", "ray"] = "auto"
     """`inline` works in this process, `ray` in actors that survive crashes; `auto` is ray for 2 workers or more."""
     workers: int = 1
@@ -265,7 +267,8 @@ class MachineConfig:
     def __post_init__(self) -> None:
         require(self.workers >= 1, "workers must be at least 1", self.workers)
         require(self.timeout > 0, "timeout must be positive", self.timeout)
-        require(self.cache_memory >= 0, "cache-memory must not be negative", self.cache_memory)
+        bounded = self.cache_memory == "auto" or self.cache_memory > 0
+        require(bounded, "cache-memory must be positive, or auto", self.cache_memory)
         alone = self.executor != "inline" or self.workers == 1
         require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
 

@@ -17,7 +17,7 @@ from cache.atomic import write_text
 from cache.plain_yaml import parse_yaml
 from nas.settings.config import PretrainConfig, SearchConfig
 from nas.settings.errors import RunError
-from nas.settings.older_files import BEFORE
+from nas.settings.older_files import BEFORE, respell
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -90,7 +90,7 @@ def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C
     """
     hooks: dict[Any, Any] = {float: _finite, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
     try:
-        return dacite.from_dict(config, settings, dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
+        return dacite.from_dict(config, respell(settings), dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
     except (dacite.DaciteError, TypeError, ValueError, ArithmeticError) as error:
         raise RunError(f"{source}: {error}") from error
 

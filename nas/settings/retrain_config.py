@@ -19,8 +19,8 @@ class RecipeConfig:
     """Passes after the head's, in which all weights learn."""
     batch: int = 16
     """Windows a step."""
-    window: int = 0
-    """Frames in a window; 0 is as many as in the search."""
+    window: Literal["auto"] | int = "auto"
+    """Frames in a window; `auto` is as many as in the search."""
     loss_on: Literal["later", "all", "last"] = "later"
     """Frames of a window whose losses are added: those after the first, as in the paper; end to end also the first, so
     that the static decoder and its classifier keep up with the encoder; or the last alone."""
@@ -61,7 +61,7 @@ class RecipeConfig:
         require(self.epochs >= 0, "epochs must not be negative", self.epochs)
         require(self.head_epochs + self.epochs >= 1, "head-epochs and epochs must not both be 0", self.epochs)
         require(self.batch >= 1, "batch must be at least 1", self.batch)
-        require(self.window == 0 or self.window >= 2, "window must be at least 2 frames", self.window)
+        require(self.window == "auto" or self.window >= 2, "window must be at least 2 frames, or auto", self.window)
         terms = self.dec_weight, self.logit_weight, self.label_weight
         require(min(terms) >= 0, "weights of dec, logits and labels must not be negative", terms)
         taught = self.logit_weight + self.label_weight > 0

@@ -18,12 +18,12 @@ from ray.tune.search import Searcher
 
 from cache.atomic import write_text
 from nas.runs.trial import Trial
+from nas.settings.automatic import load_space
 from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
 from nas.strategies.catalog import make_strategy
 from nas.strategies.strategy import Strategy
 from searchspace.genotype import Genotype
-from searchspace.space import Space
 
 
 class StrategySearcher(Searcher):
@@ -39,7 +39,7 @@ class StrategySearcher(Searcher):
     def __init__(self, config: SearchConfig, metric: str = "reward") -> None:
         super().__init__(metric=metric, mode="max")
         self._config = config
-        self._space = Space.load(config.space.space, config.space.blocks)
+        self._space = load_space(config.space)
         self._start({})
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from nas.reporting.search.tables import COLUMNS_KEY, best_cells, outcomes, repor
 from nas.runs.ranking import sampled
 from nas.runs.store import read_settings, read_trials
 from nas.runs.trial import Trial
+from nas.settings.automatic import load_space
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping, to_mapping, write_mapping
 from nas.training.candidates.inputs import Prepared
@@ -77,7 +78,7 @@ def redraw(run: Path) -> list[Path]:
     config, trials = read_settings(run), read_trials(run)
     config = replace(config, trials=max(config.trials, len(sampled(trials))))  # a later call may have asked for more
     facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
-    space = Space.load(config.space.space, config.space.blocks)
+    space = load_space(config.space)
     drawn = plots.draw(trials, space, OBJECTIVES[config.candidate.objective].label)
     paths = plots.save(drawn, run)
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn))

@@ -1,7 +1,7 @@
 """Clips: windows of cached frames, as a head is shown them."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +19,8 @@ LABELS: Final = ("label8", "label")
 class Clips:
     """Reads windows out of a feature cache, on the device and in the precision of the computation."""
 
-    def __init__(self, cache: FeatureCache, compute: Compute, budget: float) -> None:
-        """Open the rows of `cache`, of which `budget` GiB may be held; 0 is half of what there is."""
+    def __init__(self, cache: FeatureCache, compute: Compute, budget: Literal["auto"] | float) -> None:
+        """Open the rows of `cache`, of which `budget` GiB may be held; `auto` is half of what there is."""
         self.compute = compute
         self.sizes = {name: cache.tensor(name).shape[1:] for name in FEATURES}
         """(channels, height, width) of each feature of a frame."""

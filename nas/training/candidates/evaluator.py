@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -12,6 +13,7 @@ from cache.features import FeatureCache
 from cache.static.network import load_checkpoint
 from nas.networks.heads import Head, build_head
 from nas.runs.trial import Trial
+from nas.settings.automatic import resolved
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.training.candidates.clips import Clips
@@ -49,8 +51,8 @@ class EvaluatorSpec:
     """Weights of the classes in the labels' loss; None weighs all alike."""
     candidate: CandidateConfig
     compute: Compute
-    cache_memory: float = 0.0
-    """GiB of features that may be held in memory; 0 is half of what there is. More are streamed from the file."""
+    cache_memory: Literal["auto"] | float = "auto"
+    """GiB of features that may be held in memory; `auto` is half of what there is. More are streamed from the file."""
 
     def build(self) -> "Evaluator":
         """Open the cache and the checkpoint. Raises DataError if they are not what the specification says."""
@@ -156,7 +158,6 @@ class Evaluator:
             device=spec.compute.device,
             autocast=spec.compute.autocast(),
         )
-        if needed > spec.candidate.max_memory:
-            raise TooLargeError(
-                f"training would take {needed:.1f} GiB, and --max-candidate-memory is {spec.candidate.max_memory:g}"
-            )
+        limit = resolved(spec.candidate.max_memory)
+        if needed > limit:
+            raise TooLargeError(f"training would take {needed:.1f} GiB, and --max-candidate-memory is {limit:g}")

@@ -20,6 +20,7 @@ from cache.images import scaled_size
 from cache.static.network import load_checkpoint
 from nas.networks.class_names import check_classes
 from nas.runs.store import INPUTS_FILE
+from nas.settings.automatic import resolved
 from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
@@ -56,10 +57,12 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         OSError: the cache folder cannot be written or the disk is full.
     """
     cache_dir = config.machine.cache
-    dataset = open_dataset(config.data.dataset, config.machine.data_root, config.data.reach(config.data.window))
+    reach = config.data.reach(resolved(config.data.window))
+    dataset = open_dataset(config.data.dataset, config.machine.data_root, reach)
     size = scaled_size(dataset.size, config.data.scale)
-    shared = max(config.compute.threads, threads_of_worker(1))  # until the workers start, all cores are ours
-    torch.set_num_threads(min(config.compute.threads * config.machine.workers, shared))
+    threads = resolved(config.compute.threads)
+    shared = max(threads, threads_of_worker(1))  # until the workers start, all cores are ours
+    torch.set_num_threads(min(threads * config.machine.workers, shared))
     [split] = CACHED
     census = check_labels(dataset, cache_dir)[split]
     train, val = meta_windows(dataset, census, config)

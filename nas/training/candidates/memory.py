@@ -1,9 +1,7 @@
 """Memory that training a candidate takes, found without computing or allocating anything."""
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -11,9 +9,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 
 from nas.networks.heads import build_head, unroll
+from nas.settings.compute import GIB
 from searchspace.genotype import Genotype
-
-GIB: Final = 2**30
 
 
 def training_memory(
@@ -54,12 +51,3 @@ def training_memory(
         with saved_tensors_hooks(note, lambda tensor: tensor), autocast:
             unroll(head, clip)
     return sum(storages.values()) / GIB
-
-
-def share_of_memory(device: torch.device, workers: int) -> float:
-    """Compute a worker's share of half the memory of a GPU, or of this machine, in GiB."""
-    if device.type == "cpu":
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    else:
-        _, total = torch.accelerator.get_memory_info(device)
-    return round(total / 2 / workers / GIB, 1)

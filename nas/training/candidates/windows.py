@@ -11,6 +11,7 @@ import torch
 from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, Frame, meta_split, stretches, windows
 from cache.datasets.findings import require_classes
+from nas.settings.automatic import resolved
 from nas.settings.config import SearchConfig
 from nas.training.labels import check_windows
 from nas.training.losses import class_weights
@@ -35,10 +36,9 @@ def meta_windows(dataset: Dataset, census: Census, config: SearchConfig) -> tupl
     """
     frames, data, imitates = census.frames, config.data, config.candidate.imitates
     train, val = meta_split(frames, data.meta_val)
-    found = [
-        window for gap in data.gaps for window in windows(frames, data.window, train, step=gap, unlabelled=imitates)
-    ]
-    check_windows(found, data.window, "meta-train", dataset, census)
+    length = resolved(data.window)
+    found = [window for gap in data.gaps for window in windows(frames, length, train, step=gap, unlabelled=imitates)]
+    check_windows(found, length, "meta-train", dataset, census)
     clips = scored_clips(frames, val)
     scored = scored_places(clips, frames)
     log.info("meta-val: %d clips, streamed, with %d labelled frames after their first", len(clips), len(scored))

@@ -41,7 +41,7 @@ def test_workers_share_the_usable_cores_and_the_environment_limits_each(environm
     assert threads_of_worker(workers) == threads
 
 
-@pytest.mark.parametrize(("asked", "given"), [(0, 1), (2, 2)])
+@pytest.mark.parametrize(("asked", "given"), [("auto", 1), (2, 2)])
 def test_a_command_starts_with_the_threads_it_was_given_or_no_more_than_the_environment_allows(
     asked, given, monkeypatch
 ):

@@ -23,7 +23,7 @@ def cache(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("budget", "kind"), [(0.0, HeldRows), (2048 / GIB, HeldRows), (2047 / GIB, StreamedRows), (1e9, HeldRows)]
+    ("budget", "kind"), [("auto", HeldRows), (2048 / GIB, HeldRows), (2047 / GIB, StreamedRows), (1e9, HeldRows)]
 )
 def test_what_the_budget_does_not_hold_is_streamed(cache, budget, kind):
     assert type(open_rows(cache, NAMES, CPU, budget)) is kind
@@ -32,11 +32,11 @@ def test_what_the_budget_does_not_hold_is_streamed(cache, budget, kind):
 @pytest.mark.parametrize(("half", "kind"), [(2048 / GIB, HeldRows), (2047 / GIB, StreamedRows)])
 def test_without_a_budget_half_of_the_memory_is_one(cache, half, kind, monkeypatch):
     monkeypatch.setattr(feature_rows, "share_of_memory", lambda device, workers: half)
-    assert type(open_rows(cache, NAMES, CPU, 0.0)) is kind
+    assert type(open_rows(cache, NAMES, CPU, "auto")) is kind
 
 
 @pytest.mark.parametrize(
-    ("budget", "free", "home"), [(0.0, 4096, "cuda"), (0.0, 4095, "cpu"), (1.0, 4096, "cuda"), (1e-9, 4096, None)]
+    ("budget", "free", "home"), [("auto", 4096, "cuda"), ("auto", 4095, "cpu"), (1.0, 4096, "cuda"), (1e-9, 4096, None)]
 )
 def test_an_accelerator_holds_what_fills_no_more_than_half_of_it(cache, budget, free, home, monkeypatch):
     monkeypatch.setattr(torch.accelerator, "get_memory_info", lambda device: (free, 2 * free))

@@ -1,0 +1,47 @@
+"""Automatic settings: what "auto" means in a search on this machine and in this space."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from nas.settings.config import ComputeConfig, SearchConfig, SpaceConfig
+from searchspace.space import Space
+
+if TYPE_CHECKING:
+    from nas.settings.compute import Compute
+
+Number = TypeVar("Number", int, float)
+
+
+def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> SearchConfig:
+    """Replace every `auto` that a number hangs on by what it means on this machine and for this space.
+
+    What stays is left to others: the blocks to the space's own file, the memory for features to each worker's machine.
+    """
+    from nas.settings.compute import share_of_memory, threads_of_worker  # they load torch
+
+    workers, memory = config.machine.workers, config.candidate.max_memory
+    window, threads = config.data.window, config.compute.threads
+    return replace(
+        config,
+        data=replace(config.data, window=max(3, space.slots + 1) if window == "auto" else window),
+        candidate=replace(
+            config.candidate, max_memory=share_of_memory(compute.device, workers) if memory == "auto" else memory
+        ),
+        compute=ComputeConfig(
+            device=str(compute.device),
+            precision="float32" if compute.dtype is None else "bfloat16",
+            threads=threads_of_worker(workers) if threads == "auto" else threads,
+        ),
+    )
+
+
+def load_space(config: SpaceConfig) -> Space:
+    """Load the space that cells are sampled from. Raises SpaceError if it cannot be had."""
+    return Space.load(config.space, None if config.blocks == "auto" else config.blocks)
+
+
+def resolved(setting: Literal["auto"] | Number) -> Number:
+    """Return a setting that `resolve_auto` has gone over. Raises ValueError if it is still `auto`."""
+    if setting == "auto":
+        raise ValueError("a setting is still `auto` where its number is needed")
+    return setting
