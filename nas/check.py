@@ -4,11 +4,10 @@ import inspect
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from cache.datasets.folder_settings import EXAMPLE
 from nas.settings.command_line import run_command
-from nas.settings.config import MachineConfig
+from nas.settings.config import DatasetName, MachineConfig
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ class Arguments:
     {EXAMPLE}
     """
 
-    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] = "folder"
+    dataset: DatasetName = "folder"
     """Which data set."""
     data_root: Path | None = None
     """Folder of the data set, or $DYNCELL_DATA."""

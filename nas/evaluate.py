@@ -12,7 +12,7 @@ from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
 from nas.runs.store import read_settings
 from nas.settings.command_line import run_command
-from nas.settings.config import ComputeConfig, MachineConfig
+from nas.settings.config import ComputeConfig, DatasetName, MachineConfig
 from nas.settings.config_files import CONFIG_FILE
 from nas.settings.errors import RunError
 
@@ -33,7 +33,7 @@ class Arguments:
 
     checkpoints: tuple[Path, ...]
     """Files (`network.pt` of nas.retrain, or of nas.pretrain for the per-frame network) or whole runs."""
-    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] | None = None
+    dataset: DatasetName | None = None
     """Name of the data set; by default that of the run that networks are of, and camvid where there is no run."""
     data_root: Path | None = None
     """Folder of the data set; by default the run's, or $DYNCELL_DATA."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from nas.settings.config import ComputeConfig, SearchConfig, SpaceConfig
+from nas.settings.errors import RunError
 from searchspace.space import Space
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def load_space(config: SpaceConfig) -> Space:
 
 
 def resolved(setting: Literal["auto"] | Number) -> Number:
-    """Return a setting that `resolve_auto` has gone over. Raises ValueError if it is still `auto`."""
+    """Return a setting that `resolve_auto` has gone over. Raises RunError if it is still `auto`."""
     if setting == "auto":
-        raise ValueError("a setting is still `auto` where its number is needed")
+        raise RunError("a window or a limit is `auto` where its number is needed; a run's config.yaml holds the number")
     return setting

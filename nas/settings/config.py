@@ -13,6 +13,7 @@ from tyro.conf import arg
 
 from nas.settings.errors import RunError
 
+DatasetName = Literal["camvid", "cityscapes", "shapes", "folder"]
 StrategyName = Literal["ppo", "random", "evolution"]
 
 
@@ -26,7 +27,7 @@ def require(condition: bool, rule: str, value: object) -> None:
 class DataConfig:
     """Settings of the data: which frames, at which resolution, in which windows."""
 
-    dataset: Literal["camvid", "cityscapes", "shapes", "folder"] = "camvid"
+    dataset: DatasetName = "camvid"
     """Name of the data set."""
     scale: float = 1.0
     """Working resolution as a share of the frames' own height and width, in (0, 1]."""

@@ -1,13 +1,10 @@
 """What every encoder promises; a new one is held to it by being listed."""
 
-from typing import get_args, get_type_hints
-
 import pytest
 import torch
 
 from cache.static.encoder import LAYERS
 from cache.static.encoders import ENCODERS, build_encoder
-from nas.settings.config import StaticConfig
 
 SIZES = [(1, 1), (33, 50), (64, 97)]
 
@@ -21,10 +18,6 @@ def encoder(request):
 
 def images(size, batch=1):
     return torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(0))
-
-
-def test_the_command_line_offers_exactly_the_encoders_that_there_are():
-    assert set(get_args(get_type_hints(StaticConfig)["encoder"])) == set(ENCODERS)
 
 
 def test_an_unknown_encoder_is_named_with_those_that_there_are():

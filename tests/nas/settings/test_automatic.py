@@ -58,8 +58,8 @@ def test_blocks_are_the_space_s_own_unless_they_are_said():
     assert load_space(SpaceConfig(space="paper", blocks=2)) == Space.load("paper", blocks=2)
 
 
-def test_a_setting_that_is_still_automatic_is_a_bug():
-    with pytest.raises(ValueError, match="still `auto`"):
+def test_a_setting_that_is_still_automatic_is_refused_where_a_number_is_needed():
+    with pytest.raises(RunError, match=r"is `auto` where its number is needed"):
         resolved(SearchConfig().data.window)
 
 

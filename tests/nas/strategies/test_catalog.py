@@ -3,11 +3,10 @@
 import subprocess
 import sys
 from dataclasses import fields
-from typing import get_args
 
 import pytest
 
-from nas.settings.config import SearchConfig, StrategyName
+from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
 from nas.strategies.catalog import STRATEGIES, make_strategy, settings_of
 from searchspace.space import Space
@@ -42,10 +41,6 @@ class Watched:
     def __getattr__(self, name):
         self.read.add(name)
         return getattr(self.config, name)
-
-
-def test_the_command_line_offers_what_the_catalog_lists():
-    assert get_args(StrategyName) == tuple(STRATEGIES)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
