@@ -14,7 +14,7 @@ from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
 from nas.runs.ranking import ranking
 from nas.runs.store import read_settings, read_trials
-from nas.settings.automatic import resolved
+from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import ComputeConfig, SearchConfig, require
 from nas.settings.errors import RunError
@@ -143,12 +143,12 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     machine = replace(machine, data_root=arguments.data_root or machine.data_root)
     machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
     window = arguments.config.retrain.window
-    window = resolved(search.data.window if window == "auto" else window)
+    window = require_number(search.data.window if window == "auto" else window)
     dataset = open_dataset(search.data.dataset, machine.data_root, search.data.reach(window))
     check_labels(dataset, machine.cache)
     checkpoint = arguments.checkpoint or search.static.checkpoint
     if checkpoint is None:
-        reach = search.data.reach(resolved(search.data.window))
+        reach = search.data.reach(require_number(search.data.window))
         searched = open_dataset(search.data.dataset, machine.data_root, reach)
         checkpoint = static_of_run(arguments.run, search, searched, machine.cache)
     inputs = read_inputs(

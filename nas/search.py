@@ -17,7 +17,7 @@ from nas.runs.ranking import fixed_points as means_of_fixed_points
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
-from nas.settings.automatic import load_space, resolve_auto, resolved
+from nas.settings.automatic import load_space, require_number, resolve_auto
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import CandidateConfig, SearchConfig, require
 from nas.settings.config_files import identity, to_mapping
@@ -114,7 +114,7 @@ def run_directory(arguments: Arguments, config: SearchConfig) -> Path:
 
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:
     """Make the executor that the configuration asks for. Raises RunError if it cannot be had."""
-    machine, threads = config.machine, resolved(config.compute.threads)
+    machine, threads = config.machine, require_number(config.compute.threads)
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
         return InlineExecutor(evaluator.build, threads=threads)
     from nas.workers.ray_executor import RayExecutor  # Ray takes a while to import

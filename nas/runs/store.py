@@ -21,10 +21,10 @@ from xxhash import xxh3_64_hexdigest
 
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
-from nas.settings.config_files import CONFIG_FILE, from_run, plain, read_mapping, write_mapping
+from nas.settings.config_files import CONFIG_FILE, from_run, read_mapping, to_plain, write_mapping
 from nas.settings.config_files import identity as identity_of
 from nas.settings.errors import RunError
-from nas.settings.signals import signals_held
+from nas.settings.signals import hold_signals
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +54,15 @@ class RunStore:
             RunError: another process writes there, the run has other settings, the log is damaged (a line that a
                 crash left unfinished is not damage: it is cut), or the directory cannot be used.
         """
-        with _locked(directory):
+        with _lock(directory):
             for stale in directory.glob(".*.pt.*.tmp"):  # megabytes that a killed process left; only we write such
                 stale.unlink()
             trials, length = _read_log(directory / TRIALS)
             if trials and (directory / CONFIG_FILE).exists():
-                _compare(directory, identity_of(read_settings(directory)), plain(identity))
+                _compare(directory, identity_of(read_settings(directory)), to_plain(identity))
             elif trials:
                 raise RunError(f"{directory} has trials but no {CONFIG_FILE}; restore it, or name another with --run")
-            elif not _agrees(directory, plain(identity)):
+            elif not _agrees(directory, to_plain(identity)):
                 (directory / INPUTS_FILE).unlink(missing_ok=True)
                 write_mapping(directory / CONFIG_FILE, config)
             _cut(directory / TRIALS, length)
@@ -82,10 +82,10 @@ class RunStore:
         """
         if trial.key in self._keys:
             raise ValueError(f"trial {trial.name} is in {self.directory / TRIALS} already")
-        line = _line(trial)
+        line = _write_line(trial)
         path = self.directory / TRIALS
         length = path.stat().st_size if path.exists() else 0
-        with signals_held():
+        with hold_signals():
             try:
                 with path.open("ab") as file:
                     file.write(line.encode())
@@ -141,7 +141,7 @@ def read_trials(directory: Path) -> list[Trial]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _lock(directory: Path) -> Iterator[None]:
     """Hold the directory's lock; the system releases it however this process ends."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def _read_log(path: Path) -> tuple[list[Trial], int]:
     trials: dict[tuple[str, int | None], Trial] = {}
     for number, line in enumerate(content[:length].split(b"\n")[:-1], start=1):
         try:
-            trial = _trial(line)
+            trial = _read_line(line)
         except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{path}, line {number} is damaged ({error}); restore the file from a copy") from error
         if trial.key in trials:
@@ -174,14 +174,14 @@ def _read_log(path: Path) -> tuple[list[Trial], int]:
     return list(trials.values()), length
 
 
-def _line(trial: Trial) -> str:
+def _write_line(trial: Trial) -> str:
     """Write a trial as a line of the log. Raises ValueError for a number that is not finite."""
     record = trial.to_json()
     return json.dumps(record | {"checksum": _checksum(record)}, allow_nan=False, sort_keys=True) + "\n"
 
 
-def _trial(line: bytes) -> Trial:
-    """Read what `_line` wrote. Raises ValueError, TypeError or RecursionError for anything else."""
+def _read_line(line: bytes) -> Trial:
+    """Read what `_write_line` wrote. Raises ValueError, TypeError or RecursionError for anything else."""
     record = json.loads(line)
     if not isinstance(record, dict):
         raise TypeError("it is no trial")

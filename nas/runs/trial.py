@@ -42,6 +42,7 @@ class Trial:
     latency: float | None = None
     """Median seconds of one later frame after the encoder, batch 1, as the worker measured it beside all else."""
     seed: int = 0
+    """Seed of the weights and the order of windows."""
     epochs: int = 0
     """Number of epochs trained."""
     batch_parts: int = 1
@@ -49,6 +50,7 @@ class Trial:
     seconds: float = 0.0
     """Wall time of the evaluation."""
     worker: str = ""
+    """`host:pid` of the process that evaluated it."""
     repeat_of: int | None = None
     """Number of the earlier trial whose cell computes the same graph and whose result this is; None if trained."""
     error: str | None = None

@@ -41,7 +41,7 @@ def load_space(config: SpaceConfig) -> Space:
     return Space.load(config.space, None if config.blocks == "auto" else config.blocks)
 
 
-def resolved(setting: Literal["auto"] | Number) -> Number:
+def require_number(setting: Literal["auto"] | Number) -> Number:
     """Return a setting that `resolve_auto` has gone over. Raises RunError if it is still `auto`."""
     if setting == "auto":
         raise RunError("a window or a limit is `auto` where its number is needed; a run's config.yaml holds the number")

@@ -56,10 +56,10 @@ def run_command(
     keep_freed_memory()
     try:
         if config is None:
-            arguments = tyro.cli(kind, prog=_typed(module))
+            arguments = tyro.cli(kind, prog=_command_name(module))
         else:
             base = kind(config=_base_config(config, sys.argv[1:]))  # type: ignore[call-arg]
-            arguments = tyro.cli(kind, prog=_typed(module), default=base)
+            arguments = tyro.cli(kind, prog=_command_name(module), default=base)
         main(arguments)
     except (DataError, RunError, SpaceError, NonFiniteError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -71,7 +71,7 @@ def run_command(
     sys.exit(0)
 
 
-def _typed(module: str) -> str:
+def _command_name(module: str) -> str:
     """Tell how the command was called: as `dyncell search` or as `python -m nas.search`."""
     names = {f"nas.{file}": name for name, file in commands().items()}
     by_name = "dyncell" in (Path(word).stem for word in sys.orig_argv[1:3])

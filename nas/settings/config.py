@@ -167,7 +167,7 @@ class CandidateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ControllerConfig:
-    """The LSTM policy over tokens."""
+    """Settings of the LSTM policy over tokens."""
 
     hidden: int = 100
     """Units of each of the LSTM's layers."""
@@ -181,7 +181,7 @@ class ControllerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
-    """The policy update (Schulman et al. 2017, arXiv:1707.06347)."""
+    """Settings of the policy update (Schulman et al. 2017, arXiv:1707.06347)."""
 
     clip: float = 0.1
     """Half-width of the trusted ratio interval [1 - clip, 1 + clip]."""
@@ -209,7 +209,7 @@ class PPOConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvolutionConfig:
-    """Regularised evolution (Real et al. 2019, arXiv:1802.01548)."""
+    """Settings of regularised evolution (Real et al. 2019, arXiv:1802.01548)."""
 
     population: int = 20
     """Latest trials that may be parents; the first ones are drawn uniformly."""
@@ -262,7 +262,7 @@ class MachineConfig:
 
     @property
     def cache(self) -> Path:
-        """`cache_dir`, or the folder that stands in for it."""
+        """Folder for features and static networks: `cache_dir`, or what stands in for it."""
         return self.cache_dir or Path(os.environ.get("DYNCELL_CACHE") or Path.home() / ".cache" / "dyncell")
 
     def __post_init__(self) -> None:

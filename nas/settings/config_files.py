@@ -64,7 +64,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 def write_mapping(path: Path, content: Mapping[str, Any]) -> None:
     """Write what `read_mapping` reads, atomically, under its checksum."""
-    write_text(path, seal(yaml.safe_dump(plain(content), sort_keys=False, allow_unicode=True)))
+    write_text(path, seal(yaml.safe_dump(to_plain(content), sort_keys=False, allow_unicode=True)))
 
 
 def seal(text: str) -> str:
@@ -88,7 +88,7 @@ def from_mapping(config: type[C], settings: Mapping[str, Any], source: str) -> C
     Raises:
         RunError: naming `source` and the setting that is unknown, of a wrong type or out of its range.
     """
-    hooks: dict[Any, Any] = {float: _finite, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
+    hooks: dict[Any, Any] = {float: _read_finite, Path: Path}  # YAML 1.1 reads 1e-3 as a string, and paths are strings
     try:
         return dacite.from_dict(config, respell(settings), dacite.Config(strict=True, cast=[tuple], type_hooks=hooks))
     except (dacite.DaciteError, TypeError, ValueError, ArithmeticError) as error:
@@ -110,7 +110,7 @@ def read_preset(path: Path, config: type[C]) -> dict[str, Any]:
     return {name: section for name, section in read_mapping(path).items() if name in known}
 
 
-def _finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds
+def _read_finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"settings are finite numbers, but one is {number}")
@@ -119,7 +119,7 @@ def _finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds
 
 def to_mapping(config: PretrainConfig) -> dict[str, Any]:
     """Write a configuration as plain YAML types; `from_mapping` reads it back."""
-    mapping: dict[str, Any] = plain(dataclasses.asdict(config))
+    mapping: dict[str, Any] = to_plain(dataclasses.asdict(config))
     return mapping
 
 
@@ -135,10 +135,10 @@ def identity(config: SearchConfig) -> dict[str, Any]:
     return settings
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of settings
+def to_plain(value: Any) -> Any:  # noqa: ANN401 - a tree of settings
     """Turn settings into what YAML gives back: paths as strings, tuples as lists."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

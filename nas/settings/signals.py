@@ -14,7 +14,7 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)  # by the last, 
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
+def hold_signals() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait until the block ends; for the main thread, the only one that hears them."""
     if threading.current_thread() is not threading.main_thread():
         yield

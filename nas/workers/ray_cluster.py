@@ -42,18 +42,18 @@ def connect(address: str, *, cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address == "local":
-            with _on_loopback(), _sigterm_kept():
+            with _listen_on_loopback(), _keep_sigterm():
                 ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=OBJECT_STORE, **quiet)
         else:
             _probe(os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address)
-            with _sigterm_kept():
+            with _keep_sigterm():
                 ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise RunError(_advice(address, error)) from error
 
 
 @contextmanager
-def _sigterm_kept() -> Iterator[None]:
+def _keep_sigterm() -> Iterator[None]:
     """Keep this process's answer to SIGTERM: Ray sets its own, which exits without a word, when it starts."""
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -65,7 +65,7 @@ def _sigterm_kept() -> Iterator[None]:
 
 
 @contextmanager
-def _on_loopback() -> Iterator[None]:
+def _listen_on_loopback() -> Iterator[None]:
     """Let Ray listen on this machine's loopback alone, as it does on macOS and Windows.
 
     Ray does what anybody asks for who reaches its ports, and elsewhere it listens on all of a machine's addresses.

@@ -46,7 +46,7 @@ class _Slot(Generic[J]):
     def expect(self, call: Any, limit: float) -> None:  # noqa: ANN401 (Ray's references have no type of use here)
         self.call, self.since, self.limit = call, time.monotonic(), limit
 
-    def failed(self, task: _Task[J], error: str) -> Result[J, Any]:
+    def failure(self, task: _Task[J], error: str) -> Result[J, Any]:
         return Result(task.job, None, error, self.worker, time.monotonic() - self.since)
 
     def clear(self) -> None:
@@ -155,7 +155,7 @@ class RayExecutor(Generic[J, V]):
             answer: str | Result[J, V] = ray.get(slot.call)
         except ray.exceptions.RayError as error:
             if isinstance(error, ray.exceptions.RayTaskError) and slot.task:  # it lives, but its value cannot be sent
-                answer = slot.failed(slot.task, describe(error.cause))
+                answer = slot.failure(slot.task, describe(error.cause))
             else:
                 reason = textwrap.shorten(str(error).strip().splitlines()[-1], 250)
                 return self._lose(slot, f"crash: the worker died; {type(error).__name__}: {reason}", tries=2)
@@ -186,7 +186,7 @@ class RayExecutor(Generic[J, V]):
         if task is not None:
             task.losses += 1
             if task.losses >= tries:
-                result = slot.failed(task, error)
+                result = slot.failure(task, error)
             else:
                 self._waiting.appendleft(task)
         if result is None:

@@ -13,7 +13,7 @@ from cache.features import FeatureCache
 from cache.static.network import load_checkpoint
 from nas.networks.heads import Head, build_head
 from nas.runs.trial import Trial
-from nas.settings.automatic import resolved
+from nas.settings.automatic import require_number
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.training.candidates.clips import Clips
@@ -158,6 +158,6 @@ class Evaluator:
             device=spec.compute.device,
             autocast=spec.compute.autocast(),
         )
-        limit = resolved(spec.candidate.max_memory)
+        limit = require_number(spec.candidate.max_memory)
         if needed > limit:
             raise TooLargeError(f"training would take {needed:.1f} GiB, and --max-candidate-memory is {limit:g}")

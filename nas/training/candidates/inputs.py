@@ -20,7 +20,7 @@ from cache.images import scaled_size
 from cache.static.network import load_checkpoint
 from nas.networks.class_names import check_classes
 from nas.runs.store import INPUTS_FILE
-from nas.settings.automatic import resolved
+from nas.settings.automatic import require_number
 from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
@@ -57,10 +57,10 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         OSError: the cache folder cannot be written or the disk is full.
     """
     cache_dir = config.machine.cache
-    reach = config.data.reach(resolved(config.data.window))
+    reach = config.data.reach(require_number(config.data.window))
     dataset = open_dataset(config.data.dataset, config.machine.data_root, reach)
     size = scaled_size(dataset.size, config.data.scale)
-    threads = resolved(config.compute.threads)
+    threads = require_number(config.compute.threads)
     shared = max(threads, threads_of_worker(1))  # until the workers start, all cores are ours
     torch.set_num_threads(min(threads * config.machine.workers, shared))
     [split] = CACHED

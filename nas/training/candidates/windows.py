@@ -11,7 +11,7 @@ import torch
 from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, Frame, meta_split, stretches, windows
 from cache.datasets.findings import require_classes
-from nas.settings.automatic import resolved
+from nas.settings.automatic import require_number
 from nas.settings.config import SearchConfig
 from nas.training.labels import check_windows
 from nas.training.losses import class_weights
@@ -36,7 +36,7 @@ def meta_windows(dataset: Dataset, census: Census, config: SearchConfig) -> tupl
     """
     frames, data, imitates = census.frames, config.data, config.candidate.imitates
     train, val = meta_split(frames, data.meta_val)
-    length = resolved(data.window)
+    length = require_number(data.window)
     found = [window for gap in data.gaps for window in windows(frames, length, train, step=gap, unlabelled=imitates)]
     check_windows(found, length, "meta-train", dataset, census)
     clips = scored_clips(frames, val)

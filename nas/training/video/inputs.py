@@ -15,7 +15,7 @@ from nas.networks.class_names import check_classes
 from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
-from nas.settings.config_files import plain
+from nas.settings.config_files import to_plain
 from nas.settings.retrain_config import RecipeConfig, RetrainConfig
 from nas.training.losses import class_weights
 from nas.training.validation_list import check_readable
@@ -102,7 +102,7 @@ def read_inputs(
         "compute": f"{compute.device.type} {compute.dtype}",
     }
     weights = _class_weights(recipe, dataset, size)
-    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, plain(identity))
+    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, to_plain(identity))
 
 
 def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas.settings import compute as machine
-from nas.settings.automatic import load_space, resolve_auto, resolved
+from nas.settings.automatic import load_space, require_number, resolve_auto
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig, ComputeConfig, DataConfig, MachineConfig, SearchConfig, SpaceConfig
 from nas.settings.config_files import from_mapping
@@ -60,7 +60,7 @@ def test_blocks_are_the_space_s_own_unless_they_are_said():
 
 def test_a_setting_that_is_still_automatic_is_refused_where_a_number_is_needed():
     with pytest.raises(RunError, match=r"is `auto` where its number is needed"):
-        resolved(SearchConfig().data.window)
+        require_number(SearchConfig().data.window)
 
 
 SIGNS = [(section, name, sign) for section, signs in AUTO_WAS.items() for name, sign in signs.items()]
