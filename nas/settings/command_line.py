@@ -14,17 +14,10 @@ from cache.errors import DataError
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.commands import commands
 from nas.settings.config import PretrainConfig, SearchConfig
-from nas.settings.config_files import (
-    CONFIG_FILE,
-    from_mapping,
-    overlay,
-    preset_names,
-    preset_path,
-    read_mapping,
-    read_preset,
-)
+from nas.settings.config_files import CONFIG_FILE, from_mapping, overlay, read_mapping
 from nas.settings.errors import NonFiniteError, RunError
 from nas.settings.older_files import BEFORE
+from nas.settings.preset_files import preset_names, preset_path, read_preset
 from nas.settings.signals import end_on_sigterm
 from nas.settings.terminal import write_what_it_can
 from searchspace.errors import SpaceError
@@ -115,7 +108,7 @@ def _base_config(config: type[Config], words: Sequence[str]) -> Config:
         if issubclass(config, SearchConfig):
             layers[known.run / CONFIG_FILE] = overlay([BEFORE, read_mapping(known.run / CONFIG_FILE)])
     elif dataset in preset_names():
-        layers[preset_path(dataset)] = read_preset(preset_path(dataset), config)
+        layers[preset_path(dataset)] = read_preset(dataset, config)
     if known.preset is not None:
-        layers[preset_path(known.preset)] = read_preset(preset_path(known.preset), config)
+        layers[preset_path(known.preset)] = read_preset(known.preset, config)
     return from_mapping(config, overlay(list(layers.values())), " + ".join(map(str, layers)))

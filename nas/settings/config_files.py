@@ -1,4 +1,4 @@
-"""Configurations as YAML: presets that override defaults, and the resolved copy that a run keeps.
+"""Configurations as YAML: how settings are read and written, and the resolved copy that a run keeps.
 
 What this program writes begins with a line that holds a checksum of the rest. A file without one is a person's.
 """
@@ -22,27 +22,10 @@ from nas.settings.older_files import BEFORE, respell
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-PRESETS = Path(__file__).parent / "presets"
 CONFIG_FILE = "config.yaml"  # the resolved copy, in a run's directory
 SEAL: Final = "# checksum of what follows: "
 
 C = TypeVar("C", bound="DataclassInstance")
-
-
-def preset_names() -> list[str]:
-    """List the names that `--preset` takes."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
-
-
-def preset_path(name: str) -> Path:
-    """Find the file of a preset by its name, or one's own by its path. Raises RunError if there is none."""
-    if name in preset_names():
-        return PRESETS / f"{name}.yaml"
-    if Path(name).suffix in (".yaml", ".yml"):
-        if Path(name).is_file():
-            return Path(name)
-        raise RunError(f"there is no preset file {name}")
-    raise RunError(f"unknown preset {name!r}; there are {', '.join(preset_names())}, and paths of .yaml files")
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -102,12 +85,6 @@ def from_run(settings: Mapping[str, Any], source: str) -> SearchConfig:
         RunError: as `from_mapping` does.
     """
     return from_mapping(SearchConfig, overlay([BEFORE, settings]), source)
-
-
-def read_preset(path: Path, config: type[C]) -> dict[str, Any]:
-    """Read the sections of a preset that a command has; the others are there for other commands."""
-    known = {field.name for field in dataclasses.fields(config)}
-    return {name: section for name, section in read_mapping(path).items() if name in known}
 
 
 def _read_finite(value: Any) -> float:  # noqa: ANN401 - whatever YAML holds

@@ -3,21 +3,15 @@ import dataclasses
 import pytest
 import yaml
 
-from nas.settings.config import PPOConfig, PretrainConfig, SearchConfig, StaticConfig
+from nas.settings.config import PPOConfig, SearchConfig, StaticConfig
 from nas.settings.config_files import (
     from_mapping,
     overlay,
-    preset_names,
-    preset_path,
     read_mapping,
-    read_preset,
     to_mapping,
     write_mapping,
 )
 from nas.settings.errors import RunError
-from nas.settings.retrain_config import RetrainConfig
-
-COMMANDS = [SearchConfig, PretrainConfig, RetrainConfig]
 
 
 def test_a_configuration_survives_the_trip_through_yaml(tmp_path):
@@ -59,30 +53,6 @@ def test_a_wrong_setting_is_named_with_its_source(settings, words):
     with pytest.raises(RunError) as caught:
         from_mapping(SearchConfig, settings, "my.yaml")
     assert all(word in str(caught.value) for word in ["my.yaml", *words])
-
-
-@pytest.mark.parametrize("name", preset_names())
-@pytest.mark.parametrize("config", COMMANDS)
-def test_every_preset_fits_every_command(name, config):
-    from_mapping(config, read_preset(preset_path(name), config), name)
-
-
-@pytest.mark.parametrize("name", preset_names())
-def test_every_section_of_a_preset_is_of_some_command(name):
-    known = {field.name for config in COMMANDS for field in dataclasses.fields(config)}
-    assert read_mapping(preset_path(name)).keys() <= known
-
-
-def test_an_unknown_preset_is_answered_with_the_known_ones():
-    with pytest.raises(RunError, match="laptop"):
-        preset_path("laptopp")
-
-
-def test_a_preset_may_be_a_file_of_ones_own(tmp_path):
-    (tmp_path / "mine.yaml").write_text("trials: 7\n")
-    assert read_mapping(preset_path(str(tmp_path / "mine.yaml"))) == {"trials": 7}
-    with pytest.raises(RunError, match=r"there is no preset file absent\.yaml"):
-        preset_path("absent.yaml")
 
 
 @pytest.mark.parametrize("content", ["[1, 2]", "a: [", "just text", "\x80"])
