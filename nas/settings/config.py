@@ -161,7 +161,7 @@ class CandidateConfig:
 
     @property
     def imitates(self) -> bool:
-        """Whether the static network teaches, so that frames without labels count, too."""
+        """Tell whether the static network teaches, so that frames without labels count, too."""
         return self.dec_weight + self.logit_weight > 0
 
 

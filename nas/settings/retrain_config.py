@@ -77,7 +77,7 @@ class RecipeConfig:
 
     @property
     def imitates(self) -> bool:
-        """Whether there is a teacher, so that frames without labels teach, too."""
+        """Tell whether there is a teacher, so that frames without labels teach, too."""
         return self.dec_weight + self.logit_weight > 0
 
 

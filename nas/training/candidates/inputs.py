@@ -96,7 +96,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
 
 
 def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:
-    """Whether a static network's loss weighed classes; one of unknown origin is taken to have the recipe at hand."""
+    """Tell whether a static network's loss weighed classes; one of unknown origin has the recipe at hand."""
     recipe = facts.get("recipe")
     return bool(recipe.get("class_weights") if isinstance(recipe, Mapping) else config.static.class_weights)
 

@@ -17,6 +17,6 @@ class Job:
     seed: int
     """Seed of the initial weights and of the order of batches."""
     trained: bool = True
-    """Whether it is trained, or scored as it starts."""
+    """True if it is trained, False if it is scored as it starts."""
     halfway: Halfway | None = None
     """Numbers that it is judged by half-way; None trains to the end."""

@@ -336,12 +336,15 @@ def test_a_second_writer_is_refused_while_the_first_lives_and_readers_are_not(tm
     with start_appending(tmp_path) as first:
         first.stdout.readline()
         try:
-            with pytest.raises(RunError, match="another search is writing to"), opened(tmp_path, SearchConfig()):
+            with (
+                pytest.raises(RunError, match="another search is writing to"),
+                RunStore.open(tmp_path, identity={}, config={}),
+            ):
                 pass
             assert len(read_trials(tmp_path)) >= 1
         finally:
             first.kill()
-    with opened(tmp_path, SearchConfig()) as store:
+    with RunStore.open(tmp_path, identity={}, config={}) as store:
         assert len(store.trials) >= 1
 
 
