@@ -89,10 +89,10 @@ def export_graphs(network: VideoNetwork, size: tuple[int, int], any_size: bool =
     state = full_state(network.head, network.static.features(images))
     names = [f"slot{place}.{name}" for place, slot in enumerate(state) for name in slot]
     empty = None if any_size else _zeros(state[:-1])
-    return Graphs(
-        _translated(_First(network, empty), (images,), ["images"], names, any_size),
-        _translated(_Later(network), (images, state), ["images", *names], names, any_size),
-    )
+    first = _translated(_First(network, empty), (images,), ["images"], names, any_size)
+    if not state:  # what remembers nothing does the same on every frame
+        return Graphs(first, first)
+    return Graphs(first, _translated(_Later(network), (images, state), ["images", *names], names, any_size))
 
 
 def _zeros(slots: State) -> State:
@@ -120,6 +120,8 @@ def _translated(
         while cause.__cause__ is not None:
             cause = cause.__cause__
         reason = str(cause).splitlines()[0]  # names the operation; the rest is advice to developers of the exporter
+        if any_size and "inferred ranges" in reason:
+            raise RunError("a piece of its cell is traced for one size, says the exporter") from error
         raise RunError(f"this network cannot be written as ONNX: {reason}") from error
     assert program is not None
     model = program.model_proto
