@@ -1,7 +1,8 @@
 """Every setting of every command: one default, one sentence, one check each.
 
-The defaults are the paper's protocol on CamVid (Nekrasov et al., "Architecture Search of Dynamic Cells for Semantic
-Video Segmentation", WACV 2020). A data set or `--preset` overrides them with a YAML file from `nas/settings/presets/`.
+The defaults are the protocol on CamVid of Nekrasov et al., "Architecture Search of Dynamic Cells for Semantic Video
+Segmentation", WACV 2020, but for the loss of candidates, which `--preset paper` sets as there. A data set or a preset
+overrides them with a YAML file from `nas/settings/presets/`.
 """
 
 import os

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.runs.trial import Trial
-from nas.search import evaluate_fixed_points, search
+from nas.search import evaluate_fixed_points, search, warn_of_harm
 from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.errors import RunError
 from nas.training.candidates.early_stopping import EarlyStopping
@@ -157,6 +157,23 @@ def test_the_log_of_another_search_is_refused():
     foreign = Trial(number=0, genotype=SPACE.uniform(np.random.default_rng(99)), status="finished", reward=0.5)
     with pytest.raises(RunError, match="#0"):
         run(recorded=[foreign])
+
+
+def test_the_static_network_is_scored_once_however_many_seeds_and_never_trained():
+    executor, store = ShuffledExecutor(2, 0), MemoryStore()
+    jobs, submit = [], executor.submit
+    executor.submit = lambda job: (jobs.append(job), submit(job))
+    evaluate_fixed_points(executor, store, {"static": None, "per_frame": None}, SearchConfig(fixed_point_seeds=3))
+    assert sorted((job.fixed_point, job.trained) for job in jobs) == 3 * [("per_frame", True)] + [("static", False)]
+
+
+@pytest.mark.parametrize(("after", "warned"), [((0.5, 0.6), True), ((0.7,), False), ((0.699,), False), ((), False)])
+def test_a_recipe_that_does_harm_is_said_to(after, warned, caplog):
+    trials = [Trial(fixed_point="static", status="finished", reward=0.7)]
+    trials += [Trial(fixed_point="per_frame", status="finished", reward=r, seed=i) for i, r in enumerate(after)]
+    warn_of_harm(trials)
+    assert ("does harm: the static network as it is has a reward of 0.7000" in caplog.text) == warned
+    assert ("(per_frame) 0.5500" in caplog.text) == warned
 
 
 @pytest.mark.parametrize("seed", range(5))

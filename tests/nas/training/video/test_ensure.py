@@ -1,5 +1,6 @@
 """Checks on the folders of retrained networks."""
 
+import csv
 import logging
 from dataclasses import replace
 
@@ -63,6 +64,33 @@ def test_a_network_is_trained_once_and_starts_from_the_static_one(training, stat
     assert training(epochs=0).ensure(tmp_path / "net", "some", FIXED_POINTS["tmanet_t1"], seed=1) == meta
     assert "is trained already" in caplog.text
     assert "epoch" not in caplog.text
+
+
+def test_the_static_network_is_scored_and_kept_as_it_is(training, static, tmp_path):
+    meta = training(label_every=2).ensure_static(tmp_path / "net", "static")
+    network, _ = load_video_network(tmp_path / "net" / "network.pt")
+    known = load_checkpoint(static)[0]
+    assert all(torch.equal(value, network.static.state_dict()[name]) for name, value in known.state_dict().items())
+    assert all(
+        torch.equal(v, network.head.classifier.state_dict()[n]) for n, v in known.classifier.state_dict().items()
+    )
+    assert (meta["name"], meta["epoch"]) == ("static", 0)
+    assert meta["miou"] == pytest.approx(float(one_row(tmp_path / "net" / "curve.csv")["miou"]))
+    assert not (tmp_path / "net" / "training.pt").exists()
+    assert training(epochs=3).ensure_static(tmp_path / "net", "static") == meta  # no recipe makes another one
+
+
+def one_row(path):
+    with path.open(newline="") as file:
+        [row] = csv.DictReader(file)
+    return row
+
+
+def test_the_static_network_teaches_where_nobody_else_is_named(training, static):
+    teacher = training(logit_weight=1.0)._inputs.teacher
+    known = load_checkpoint(static)[0].state_dict()
+    assert all(torch.equal(value, known[name]) for name, value in teacher.static.state_dict().items())
+    assert training()._inputs.teacher is None
 
 
 def test_the_control_takes_as_many_epochs_on_the_same_windows_as_a_cell(training, tmp_path):
