@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from cache.features import FeatureCache, Spec
 from cache.frames import network_input
 from cache.images import resize_label
 from cache.sealed import CacheMismatch
-from cache.static.network import StaticNetwork, weights_fingerprint
+from cache.static.network import FEATURES, LOW, StaticNetwork, weights_fingerprint
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 FRAMES_AT_ONCE: Final = 8  # frames; more gains nothing, and eight of 2048x1024 fit on a small GPU
@@ -38,6 +38,7 @@ def ensure_features(
     *,
     size: tuple[int, int],
     directory: Path,
+    low: Collection[str] = (),
     device: torch.device | str = "cpu",
     autocast: Autocast = contextlib.nullcontext,
 ) -> FeatureCache:
@@ -52,6 +53,7 @@ def ensure_features(
         network: frozen; it is moved to `device`.
         size: height and width that the network works at.
         directory: for the file `<data set>-<height>x<width>-<fingerprint>.h5`.
+        low: names of features of halved frames that are kept beside those of whole ones, from `LOW`.
         device: to compute on.
         autocast: makes the precision context of the forward pass.
 
@@ -62,7 +64,7 @@ def ensure_features(
     if network.training:
         raise ValueError("features need a network that stays as it is, but it is in train mode; call freeze()")
     device = torch.device(device)
-    spec = features_spec(dataset, splits, network, size, _precision(device, autocast))
+    spec = features_spec(dataset, splits, network, size, _precision(device, autocast), low)
     fingerprint = fingerprint_of(spec)
     path = directory / f"{dataset.name}-{size[0]}x{size[1]}-{fingerprint[:12]}.h5"
     with contextlib.suppress(FileNotFoundError, CacheMismatch):
@@ -78,7 +80,8 @@ def ensure_features(
         frames = [frame for split in splits for frame in dataset.frames(split)]
         if not frames:
             raise DataError(f"the data set {dataset.name} has no frames in {', '.join(splits)}; add clips to it")
-        records = _records(dataset, frames, network.to(device), size, device, autocast)
+        names = (*FEATURES, *(name for name in LOW if name in low))
+        records = _records(dataset, frames, network.to(device), names, size, device, autocast)
         FeatureCache.build(path, fingerprint, spec, [frame.name for frame in frames], records)
         cache = FeatureCache.open(path, fingerprint)
         megabytes = path.stat().st_size / 1e6
@@ -87,16 +90,22 @@ def ensure_features(
 
 
 def features_spec(
-    dataset: Dataset, splits: Sequence[Split], network: StaticNetwork, size: tuple[int, int], precision: str
+    dataset: Dataset,
+    splits: Sequence[Split],
+    network: StaticNetwork,
+    size: tuple[int, int],
+    precision: str,
+    low: Collection[str] = (),
 ) -> Spec:
-    """Collect all that the content of a cache depends on, as JSON."""
-    return {
+    """Collect all that the content of a cache depends on, as JSON; features of halved frames where there are any."""
+    whole = {
         "data set": dataset.name,
         "frames": [[split, dataset.fingerprint(split)] for split in splits],
         "network": weights_fingerprint(network),
         "size": list(size),
         "precision": precision,
     }
+    return whole | ({"low": sorted(low)} if low else {})
 
 
 def fingerprint_of(spec: Spec) -> str:
@@ -108,6 +117,7 @@ def _records(
     dataset: Dataset,
     frames: Sequence[Frame],
     network: StaticNetwork,
+    names: Collection[str],
     size: tuple[int, int],
     device: torch.device,
     autocast: Autocast,
@@ -118,7 +128,7 @@ def _records(
             batch = frames[start : start + FRAMES_AT_ONCE]
             images = network_input([dataset.image(frame) for frame in batch], size, device)
             with torch.inference_mode(), autocast():
-                features = network.features(images)
+                features = network.features(images, names)
             record = {name: _stored(tensor) for name, tensor in features.items()}
             labels = [_label(dataset, frame) for frame in batch]
             eighth = record["layer2"].shape[1], record["layer2"].shape[2]

@@ -21,9 +21,10 @@ _NAMES: Final = "names"
 class FeatureCache:
     """Features and labels of N frames, mapped from a file.
 
-    `arrays` holds `layer2`, `layer3`, `layer4` and `dec` as float16 (N, h, w, C), `label8` as uint8 of the size of
-    `layer2`, and `label` as uint8 (N, H, W). Row i of each belongs to frame `names[i]`. The arrays are mapped from the
-    file: all processes of a machine share one copy, and what one writes into them the others and the file never see.
+    `arrays` holds `layer2`, `layer3`, `layer4` and `dec` as float16 (N, h, w, C), where they are kept `low.layer2`,
+    `low.layer3` and `low.layer4` of halved frames likewise, `label8` as uint8 of the size of `layer2`, and `label` as
+    uint8 (N, H, W). Row i of each belongs to frame `names[i]`. The arrays are mapped from the file: all processes of a
+    machine share one copy, and what one writes into them the others and the file never see.
     """
 
     path: Path

@@ -12,7 +12,7 @@ from cache.recording import open_recording
 from nas.labelled_video.labeller import Labeller, working_size
 from nas.networks.loading import load_network
 from nas.settings.compute import resolve
-from nas.settings.config import ComputeConfig
+from nas.settings.config import REFRESH_RULE, ComputeConfig, is_refresh
 
 Pixels = NDArray[np.uint8]
 
@@ -23,6 +23,7 @@ def load(
     device: str = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     scale: float | None = None,
+    refresh: int | None = None,
 ) -> "Segmenter":
     """Load a trained network and warm it up, so that its first frame takes no longer than those that follow.
 
@@ -32,22 +33,26 @@ def load(
         precision: of convolutions; `auto` is bfloat16 on a GPU and float32 elsewhere.
         scale: share of their height and width at which frames are looked at; by default their shorter side is brought
             to the length that it had in training.
+        refresh: frames from one key frame, which the whole static network labels and from which the memory starts
+            again, to the next; 0 has none after the first. By default as in training.
 
     Raises:
         DataError: there is no such file, or it is no trained network, or is damaged.
         RunError: the device cannot be used.
-        ValueError: `scale` is not positive.
+        ValueError: `scale` is not positive, or `refresh` is 1 or negative.
     """
-    return Segmenter(Path(path), ComputeConfig(device=device, precision=precision), scale)
+    return Segmenter(Path(path), ComputeConfig(device=device, precision=precision), scale, refresh)
 
 
 class Segmenter:
     """A trained network that labels the frames of a video in time order, and remembers of them what its cell needs."""
 
-    def __init__(self, path: Path, compute: ComputeConfig, scale: float | None) -> None:
+    def __init__(self, path: Path, compute: ComputeConfig, scale: float | None, refresh: int | None) -> None:
         if scale is not None and not scale > 0:
             raise ValueError(f"scale must be positive, but got {scale}")
-        network, self._facts = load_network(path)
+        if not is_refresh(refresh):
+            raise ValueError(f"{REFRESH_RULE}, but got {refresh}")
+        network, self._facts = load_network(path, refresh=refresh)
         self._scale, self._compute = scale, resolve(compute)
         self._network = network.to(self._compute.device)
         self.classes: tuple[str, ...] = tuple(self._facts["classes"])

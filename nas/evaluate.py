@@ -12,7 +12,7 @@ from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Split
 from nas.runs.store import read_settings
 from nas.settings.command_line import run_command
-from nas.settings.config import ComputeConfig, DatasetName, MachineConfig
+from nas.settings.config import REFRESH_RULE, ComputeConfig, DatasetName, MachineConfig, is_refresh, require
 from nas.settings.config_files import CONFIG_FILE
 from nas.settings.errors import RunError
 
@@ -44,6 +44,9 @@ class Arguments:
     whose report.html then shows them; of several runs or none, runs/evaluation-<dataset>-<split>."""
     size: tuple[int, int] | None = None
     """Working height and width; by default that of the networks' training."""
+    refresh: int | None = None
+    """Frames from one key frame to the next; 0 has none after the first frame of a clip. By default as each network was
+    trained."""
     window: Literal["auto"] | int = "auto"
     """Frames of a window, of which the last is scored; `auto` is as many as fill the longest memory, and at least 3."""
     panels: int = 4
@@ -61,6 +64,7 @@ class Arguments:
     def __post_init__(self) -> None:
         if not self.checkpoints:
             raise RunError("name at least one checkpoint or run with --checkpoints")
+        require(is_refresh(self.refresh), REFRESH_RULE, self.refresh)
         if self.window != "auto" and self.window < 2:
             raise RunError(f"window must be at least 2 frames, or auto, but got {self.window}")
         if self.panels < 1 or self.latency_clip < 2 or self.latency_repeats < 0:
@@ -95,7 +99,7 @@ def main(arguments: Arguments) -> None:
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
         seeds = []
         for path in paths:
-            network, _ = load_network(path, len(data.classes))
+            network, _ = load_network(path, len(data.classes), arguments.refresh)
             seeds.append(evaluate(network, data, compute, report.shown, name))
         report.add(name, seeds, count_costs(network, timing.size) | measure_costs(network, timing, compute))
     report.write_pictures()

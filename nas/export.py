@@ -17,6 +17,7 @@ from cache.datasets.shapes import Shapes
 from cache.images import IMAGENET_MEAN, IMAGENET_STD
 from nas.networks.onnx_example import PROGRAM
 from nas.settings.command_line import run_command
+from nas.settings.config import REFRESH_RULE, is_refresh, require
 from nas.settings.errors import RunError
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ CHECKED_FRAMES: Final = 6
 OTHER: Final = (20, 12)
 """Pixels by which height and width of a second check differ: sides that the strides round in another way."""
 USE: Final = (
-    "Run first.onnx on the first frame of a clip and later.onnx on each further one, whose inputs X are the outputs "
-    "next.X of the frame before. Resize the logits to the frame (bilinear, half-pixel centres), then take the arg max: "
-    "run_onnx.py does it all."
+    "Run first.onnx on the first frame of a clip, again on every `refresh`-th frame after it (0: on none), and after a "
+    "cut; run later.onnx on all others, whose inputs X are the outputs next.X of the frame before, of either graph. "
+    "Resize the logits to the frame (bilinear, half-pixel centres), then take the arg max: run_onnx.py does it all."
 )
 RESIZE: Final = (
     "To `size`, or where it is null until the shorter side is `shorter_side`. Bilinear, averaging over what is covered "
@@ -58,9 +59,15 @@ class Arguments:
     shorter side from it."""
     width: int | None = None
     """Width that the network works at, in pixels; goes with --height."""
+    refresh: int | None = None
+    """Frames from one key frame, for which `first.onnx` is run, to the next; 0 has none after the first of a clip.
+    By default as in training."""
     frames: str | None = None
     """Frames to compare on: a folder of frames, a quoted pattern such as 'clip/*.png' or a video file; by default a
     made-up clip. It is brought to the size of the graphs."""
+
+    def __post_init__(self) -> None:
+        require(is_refresh(self.refresh), REFRESH_RULE, self.refresh)
 
 
 def main(arguments: Arguments) -> None:
@@ -73,13 +80,14 @@ def main(arguments: Arguments) -> None:
     from nas.networks.onnx_check import signature
     from nas.networks.onnx_graphs import OPSET
 
-    network, meta = load_network(arguments.checkpoint)
+    network, meta = load_network(arguments.checkpoint, refresh=arguments.refresh)
     size = _size(arguments, meta)
     frames = _images(arguments.frames, _frames_to_check(network))
     exported = _checked_graphs(network, size, frames)
     log.info("onnxruntime and PyTorch agree to %.1e over %d frames", exported.largest_difference, len(frames))
     graph_of = {"first.onnx": exported.graphs.first, "later.onnx": exported.graphs.later}
     about = _facts(meta, size, exported.one_size_because) | {
+        "refresh": network.refresh,
         "opset": OPSET,
         "graphs": {name: signature(graph) for name, graph in graph_of.items()},
         "checked": {"frames": len(frames), "largest_difference": exported.largest_difference},
@@ -153,8 +161,8 @@ def _facts(meta: Mapping[str, Any], size: tuple[int, int], one_size_because: str
 
 
 def _frames_to_check(network: "VideoNetwork") -> int:
-    """Count the frames to compare on, so many that the memory is full on some."""
-    return max(CHECKED_FRAMES, network.head.slots + 2)
+    """Count the frames to compare on, so many that the memory is full on some, and some follow a second key frame."""
+    return max(CHECKED_FRAMES, network.head.slots + 2, network.refresh + 2)
 
 
 def _images(source: str | None, count: int) -> list[NDArray[np.uint8]]:

@@ -157,6 +157,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         size=scaled_size(dataset.size, search.data.scale),
         window=window,
         gaps=search.data.gaps,
+        refresh=require_number(search.data.refresh),
         static_checkpoint=checkpoint,
         cache_dir=machine.cache,
         compute=compute,

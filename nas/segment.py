@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from nas.settings.command_line import run_command
-from nas.settings.config import ComputeConfig
+from nas.settings.config import REFRESH_RULE, ComputeConfig, is_refresh, require
 from nas.settings.errors import RunError
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ class Arguments:
     scale: float | None = None
     """Look at frames at this share of their height and width. By default they are scaled until their shorter side is as
     long as in training. Labels always have the frame's own size."""
+    refresh: int | None = None
+    """Frames from one key frame, which the whole static network labels and from which the memory starts again, to the
+    next; 0 has none after the first. By default as in training."""
     on_broken: Literal["stop", "skip"] = "stop"
     """Consequence of a frame that cannot be read: the command ends, or the frame is left out with a warning, in which
     case the network remembers the last frame before it."""
@@ -49,6 +52,7 @@ class Arguments:
         for name, value in (("scale", self.scale), ("rate", self.rate)):
             if value is not None and value <= 0:
                 raise RunError(f"{name} must be positive, but got {value}")
+        require(is_refresh(self.refresh), REFRESH_RULE, self.refresh)
 
 
 def main(arguments: Arguments) -> None:
@@ -66,7 +70,7 @@ def main(arguments: Arguments) -> None:
 
     compute = start(arguments.compute)
     checkpoint = best_checkpoint(arguments.checkpoint)
-    network, meta = load_network(checkpoint)
+    network, meta = load_network(checkpoint, refresh=arguments.refresh)
     recording = open_recording(arguments.source)
     frames = recording.readable(skip=arguments.on_broken == "skip")
     first = next(frames)
@@ -74,7 +78,12 @@ def main(arguments: Arguments) -> None:
     working = working_size(size, meta, arguments.scale)
     output = arguments.output or Path("segmented") / recording.name
     classes = {"classes": meta["classes"], "colours": meta["colours"]}
-    source = {"source": arguments.source, "checkpoint": str(checkpoint), "working_size": working}
+    source = {
+        "source": arguments.source,
+        "checkpoint": str(checkpoint),
+        "working_size": working,
+        "refresh": network.refresh,
+    }
     claim(output, source | classes, arguments.overwrite)
     log.info("frames of %dx%d, segmented at %dx%d, into %s", *size, *working, output)
     label = Labeller(network.to(compute.device), working, compute)

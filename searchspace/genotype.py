@@ -19,7 +19,14 @@ from searchspace.errors import SpaceError
 
 SCHEMA: Final = 1  # raise it when a field changes meaning; older genotypes then refuse to load
 MAX_BLOCKS: Final = 10  # twice the paper's; the canonical order of more could take seconds to find
-INPUTS: Final = ("past.layer4", "past.dec", "cur.layer2", "cur.layer3", "cur.layer4")
+INPUTS: Final = (
+    *("past.layer4", "past.dec"),
+    *("cur.layer2", "cur.layer3", "cur.layer4"),
+    *("low.layer2", "low.layer3", "low.layer4"),
+    *("key.layer4", "key.dec"),
+)
+"""What a cell may read: `past` of the frames before, `cur` of this one, `low` of this one seen at half its height and
+width, `key` of the last frame on which the whole static network ran. New ones are appended: older cells keep theirs."""
 SYMMETRIC: Final = frozenset({"weighted_sum", "concat", "conv3d", "gated_fusion"})
 """Aggregations whose weights trade places when their inputs do: the cell can learn the same functions either way."""
 

@@ -22,6 +22,7 @@ from searchspace.genotype import INPUTS, MAX_BLOCKS, Block, Genotype
 SPACES: Final = Path(__file__).parent / "spaces"
 DEEPEST: Final = 10  # levels of a file; a choice's parameters are on the fourth
 KEYS: Final = ("blocks", "inputs", "operations", "aggregations")
+REFRESH: Final = "refresh"  # a key that may be left out
 
 DecisionKind = Literal["input", "operation", "aggregation"]
 
@@ -44,6 +45,8 @@ class Space:
     inputs: tuple[str, ...]
     operations: tuple[Choice, ...]
     aggregations: tuple[Choice, ...]
+    refresh: int = 0
+    """Number of frames from one key frame to the next that its cells are meant for; 0 has none after a clip's first."""
 
     def __post_init__(self) -> None:
         if type(self.blocks) is not int or not 1 <= self.blocks <= MAX_BLOCKS:
@@ -53,6 +56,8 @@ class Space:
             if not choices or len(set(choices)) < len(choices):
                 listed = brief(choices)
                 raise SpaceError(f"{key} must be a list of one or more different choices, but is {listed}")
+        if type(self.refresh) is not int or self.refresh < 0 or self.refresh == 1:
+            raise SpaceError(f"refresh must be 0 or a whole number of frames from 2, but is {brief(self.refresh)}")
         for name in self.inputs:
             if name not in INPUTS:
                 raise SpaceError(f"inputs: unknown input {brief(name)}; known are {', '.join(INPUTS)}")
@@ -66,7 +71,7 @@ class Space:
         """Load a space that ships with dyncell by its name, or any other by the path of its YAML file.
 
         Args:
-            name_or_path: `video`, `paper`, `printed`, or a path that ends in `.yaml` or `.yml`.
+            name_or_path: `video`, `fast`, `paper`, `printed`, or a path that ends in `.yaml` or `.yml`.
             blocks: blocks of a cell; by default what the file says.
 
         Raises:
@@ -159,13 +164,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise SpaceError(f"the file of the space cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise SpaceError(f"not a YAML file ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict) or set(content) != set(KEYS):
+    if not isinstance(content, dict) or set(content) - {REFRESH} != set(KEYS):
         got = ", ".join(map(str, content)) if isinstance(content, dict) else brief(content)
-        raise SpaceError(f"a space must have exactly the keys {', '.join(KEYS)}, but has {got}")
+        raise SpaceError(f"a space must have the keys {', '.join(KEYS)}, and may have {REFRESH}, but has {got}")
     for key in KEYS[1:]:
         if not isinstance(content[key], list):
             raise SpaceError(f"{key} must be a list, but is {brief(content[key])}")
     fields: dict[str, Any] = {"blocks": content["blocks"], "inputs": tuple(content["inputs"])}
+    fields |= {REFRESH: content[REFRESH]} if REFRESH in content else {}
     for key in KEYS[2:]:
         try:
             fields[key] = tuple(Choice.from_json(value) for value in content[key])

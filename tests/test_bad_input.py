@@ -60,6 +60,8 @@ def encoder(tmp_path):
         (["--dataset", "shapes", "--space", "papyrus"], ["papyrus", "paper"]),
         (["--dataset", "shapes", "--space", "/nowhere/space.yaml"], ["/nowhere/space.yaml"]),
         (["--dataset", "shapes", "--scale", "0"], ["scale", "(0, 1]"]),
+        (["--dataset", "shapes", "--refresh", "1"], ["refresh", "at least 2", "got 1"]),
+        (["--dataset", "shapes", "--refresh", "-5"], ["refresh", "at least 2", "got -5"]),
         (["--dataset", "shapes", "--ppo.clip", "2"], ["ppo.clip"]),
         (["--dataset", "shapes", "--candidate.epochs", "3"], ["candidate.epochs", "even"]),
         (["--dataset", "shapes", "--candidate.epochs", "many"], ["candidate.epochs", "many"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cache.datasets.clips import VOID
 from cache.errors import DataError
@@ -19,7 +20,9 @@ FORMAT: Final = "dyncell static network 1"  # change it when a key changes meani
 DEC_CHANNELS: Final = 64
 """Number of channels of `dec`, in the dynamic-cell paper and in every checkpoint."""
 FEATURES: Final = (*DECODED, "dec")
-"""All that a head may see of a frame."""
+"""Features of a whole frame, all of which a head may see of a key frame."""
+LOW: Final = tuple(f"low.{layer}" for layer in DECODED)
+"""Features of a frame at half its size, which a head may see, too: the same encoder, a quarter of its work."""
 
 
 class StaticNetwork(nn.Module):
@@ -51,12 +54,17 @@ class StaticNetwork(nn.Module):
 
         Args:
             images: normalised, (N, 3, H, W).
-            needs: names of features, from `layer2`, `layer3`, `layer4` and `dec`.
+            needs: names of features, from `FEATURES` and `LOW`.
 
         Returns:
-            The features by name, each (N, its channels, H over its stride, W over its stride); that of `dec` is 8.
+            The features by name, each (N, its channels, H over its stride, W over its stride); that of `dec` is 8, and
+            those of `LOW` have half of the layers' grids, rounded up.
+
+        Raises:
+            DataError: the images are too small to be halved, and that is needed.
         """
-        return self._chosen(self.encoder(images, deepest(needs)), needs)
+        depth = deepest(needs)
+        return self._chosen(self.encoder(images, depth) if depth else {}, needs) | self._low(images, needs)
 
     def clip_features(self, images: Tensor, needs: Collection[str]) -> list[dict[str, Tensor]]:
         """Compute what a head reads of some frames in time order: all features of the first, `needs` of the others.
@@ -64,14 +72,27 @@ class StaticNetwork(nn.Module):
         All frames pass the encoder at once, as far as all need it.
 
         Args:
-            images: normalised, (T, N, 3, H, W).
+            images: normalised, (T, N, 3, H, W), two frames or more.
             needs: names of features of the later frames.
+
+        Raises:
+            DataError: as `features`.
         """
-        encoded = self.encoder(images.flatten(0, 1), deepest(needs))
-        layers = zip(*(layer.chunk(len(images)) for layer in encoded.values()), strict=True)
-        first, *later = (dict(zip(encoded, frame, strict=True)) for frame in layers)
-        whole = self._chosen(self.encoder.deeper(first), FEATURES)
-        return [whole, *(self._chosen(frame, needs) for frame in later)]
+        depth, count = deepest(needs), len(images)
+        shared = _by_frame(self.encoder(images.flatten(0, 1), depth), count) if depth else [{} for _ in images]
+        whole = self.encoder.deeper(shared[0]) if depth else self.encoder(images[0])
+        low = _by_frame(self._low(images[1:].flatten(0, 1), needs), count - 1)
+        later = [self._chosen(frame, needs) | halved for frame, halved in zip(shared[1:], low, strict=True)]
+        return [self._chosen(whole, FEATURES), *later]
+
+    def _low(self, images: Tensor, needs: Collection[str]) -> dict[str, Tensor]:
+        """Compute those of `LOW` that are needed, none of which may be."""
+        layers = {name.removeprefix("low."): name for name in LOW if name in needs}
+        depth = deepest(layers)
+        if depth is None:
+            return {}
+        encoded = self.encoder(halved(images), depth)
+        return {name: encoded[layer] for layer, name in layers.items()}
 
     def _chosen(self, encoded: Mapping[str, Tensor], needs: Collection[str]) -> dict[str, Tensor]:
         """Take the features that are needed, from layers that suffice for them."""
@@ -99,10 +120,29 @@ class StaticNetwork(nn.Module):
         return super().train(mode and not self._frozen)
 
 
-def deepest(needs: Collection[str]) -> str:
-    """The layer up to which the encoder has to run for some features."""
+def deepest(needs: Collection[str]) -> str | None:
+    """Find the layer up to which the encoder has to run over whole frames; None if it need not."""
     layers = set(DECODED if "dec" in needs else needs)
-    return next(layer for layer in reversed(LAYERS) if layer in layers)
+    return next((layer for layer in reversed(LAYERS) if layer in layers), None)
+
+
+def halved(images: Tensor) -> Tensor:
+    """Resize images (N, C, H, W) to half their height and width, rounded up, by antialiased bilinear interpolation.
+
+    Raises:
+        DataError: a side has one pixel.
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) < 2:
+        raise DataError(f"frames of {height}x{width} cannot be halved, as this network's cell asks; give larger ones")
+    size = (-(-height // 2), -(-width // 2))
+    return functional.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _by_frame(features: Mapping[str, Tensor], frames: int) -> list[dict[str, Tensor]]:
+    """Split features of T frames of N clips, (T * N, ...), into T of (N, ...)."""
+    split = {name: tensor.chunk(frames) for name, tensor in features.items()}
+    return [{name: tensors[frame] for name, tensors in split.items()} for frame in range(frames)]
 
 
 def save_checkpoint(path: Path, network: StaticNetwork, meta: Mapping[str, Any]) -> None:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from nas.evaluation.head_cost import multiply_adds, state_bytes
 from nas.evaluation.latency import measure
-from nas.networks.heads import full_state
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 
@@ -47,7 +46,7 @@ def count_costs(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float
     """
     twin, image = copy.deepcopy(network).to("meta").eval(), torch.empty(1, 3, *size, device="meta")
     with torch.no_grad():
-        state = full_state(twin.head, twin.static.features(image))
+        state = twin.full_state(image)
         first, later = multiply_adds(lambda: twin.first(image)), multiply_adds(lambda: twin.later(image, state))
     parameters = sum(p.numel() for p in network.parameters())
     return {"parameters": parameters, "macs_first": first, "macs_later": later, "state_bytes": state_bytes(state)}
@@ -83,7 +82,7 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
     image = torch.rand(1, 3, *timing.size, generator=torch.Generator().manual_seed(0))
     image = image.to(compute.device, memory_format=torch.channels_last)
     with compute.autocast():
-        state = full_state(network.head, network.static.features(image))
+        state = network.full_state(image)
     kinds = {
         "first": lambda: network.first(image),
         "later": lambda: network.later(image, state),

@@ -1,6 +1,6 @@
 """Scores of a video network on a split: what it gets right, and how steadily.
 
-- Streamed, as it is used: the static network on the first frame of each clip, the head on all frames after it.
+- Streamed, as it is used: the static network on the key frames of each clip, the head on the frames between them.
 - Windowed, as cells are searched and trained: every window of so many frames, of which the last is scored.
 
 Frames that have no past, the first ones of clips, are counted apart: on them a network is its static one.
@@ -115,10 +115,10 @@ def evaluate(
 
 
 def score_windows(network: VideoNetwork, data: EvaluationData, compute: Compute) -> ConfusionMatrix:
-    """Score the last frame of every window."""
+    """Score the last frame of every window, whose first one alone is a key frame, as in training."""
     matrix = ConfusionMatrix(len(data.classes), compute.device)
     for positions in tqdm(batched(data.windows, AT_ONCE), "windows", unit="batch", leave=False, disable=None):
-        *_, last = segmented(network, data.frames, positions.T.tolist(), compute)
+        *_, last = segmented(network, data.frames, positions.T.tolist(), compute, refresh=0)
         matrix.update(*last)
     return matrix
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from cache.frames import network_input
 from cache.images import scaled_size
+from nas.networks.key_frames import Stream
 from nas.networks.logits import classes_of
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
-from searchspace.modules.cell import State
 
 Pixels = NDArray[np.uint8]
 
@@ -38,18 +38,17 @@ class Labeller:
         """Start a recording.
 
         Args:
-            network: in eval mode, on the device of `compute`.
+            network: in eval mode, on the device of `compute`; its `refresh` says which frames are key frames.
             size: working height and width.
             compute: device and precision.
         """
-        self._network, self._size, self._compute = network, size, compute
-        self._state: State | None = None
+        self._stream, self._size, self._compute = Stream(network), size, compute
 
     @torch.inference_mode()
     def __call__(self, image: Pixels) -> Pixels:
         """Label each pixel (H, W) of the next frame, RGB (H, W, 3) of any size. Raises NonFiniteError."""
         batch = network_input([image], self._size, self._compute.device)
         with self._compute.autocast():
-            logits, self._state = self._network(batch, self._state)
+            logits = self._stream(batch)
         label: Pixels = classes_of(logits, image.shape[:2])[0].to(torch.uint8).cpu().numpy()
         return label

@@ -16,12 +16,15 @@ from nas.networks.video_network import VideoNetwork, load_video_network
 LONGEST: Final = 2**14  # pixels of a side at which a network may have been trained
 
 
-def load_network(path: Path, classes: int | None = None) -> tuple[VideoNetwork, dict[str, Any]]:
+def load_network(
+    path: Path, classes: int | None = None, refresh: int | None = None
+) -> tuple[VideoNetwork, dict[str, Any]]:
     """Read a video network, or a static one as the per-frame network that it is.
 
     Args:
         path: file that `nas.pretrain` or `nas.retrain` left.
         classes: number of classes that the network must have, if given.
+        refresh: frames from one key frame to the next; None for what the file says, 0 where it does not say.
 
     Returns:
         The network in eval mode on the CPU, and its facts, with made-up `classes` and `colours` where it has none.
@@ -36,6 +39,7 @@ def load_network(path: Path, classes: int | None = None) -> tuple[VideoNetwork, 
         network = VideoNetwork(static, head).eval()
     else:
         network, meta = load_video_network(path)
+    network.refresh = network.refresh if refresh is None else refresh
     facts = {"classes": numbered(network.classes), "colours": list(made_up_colours(network.classes)), **meta}
     if not _fit(facts, network.classes):
         raise DataError(f"{path} is damaged: it does not say what its {network.classes} classes or its size are")

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
+from nas.networks.key_frames import Stream, is_key_frame
 from nas.networks.onnx_graphs import NEXT, Graphs
 from nas.networks.video_network import VideoNetwork
 from nas.settings.errors import RunError
@@ -25,14 +26,15 @@ def signature(graph: bytes) -> dict[str, dict[str, dict[str, Any]]]:
     return {side: {each.name: {"type": each.type, "shape": each.shape} for each in sides[side]} for side in sides}
 
 
-def run_graphs(graphs: Graphs, clip: Sequence[Image]) -> Iterator[Image]:
-    """Run graphs over a clip, and yield the logits (1, classes, H/8, W/8) of each frame."""
+def run_graphs(graphs: Graphs, clip: Sequence[Image], refresh: int = 0) -> Iterator[Image]:
+    """Run graphs over a clip, whose key frames follow `refresh`; yield each frame's logits (1, classes, H/8, W/8)."""
     first, later = _session(graphs.first), _session(graphs.later)
     memory: Mapping[str, NDArray[Any]] = {}
     for place, images in enumerate(clip):
-        session = later if place else first
+        key = is_key_frame(place, refresh)
+        session, remembered = (first, {}) if key else (later, memory)
         names = [output.name for output in session.get_outputs()]
-        outputs = dict(zip(names, session.run(None, {"images": images, **memory}), strict=True))
+        outputs = dict(zip(names, session.run(None, {"images": images, **remembered}), strict=True))
         yield outputs.pop("logits")
         memory = {name.removeprefix(NEXT): tensor for name, tensor in outputs.items()}
 
@@ -55,10 +57,9 @@ def check(graphs: Graphs, network: VideoNetwork, clip: Sequence[Image]) -> float
 
 
 def _largest_difference(graphs: Graphs, network: VideoNetwork, clip: Sequence[Image]) -> float:
-    largest, state = 0.0, None
-    for place, (images, logits) in enumerate(zip(clip, run_graphs(graphs, clip), strict=True)):
-        frame = torch.from_numpy(images)
-        expected, state = network.first(frame) if state is None else network.later(frame, state)
+    largest, stream = 0.0, Stream(network)
+    for place, (images, logits) in enumerate(zip(clip, run_graphs(graphs, clip, network.refresh), strict=True)):
+        expected = stream(torch.from_numpy(images))
         difference = float(np.abs(logits - expected.numpy()).max())
         if not difference <= TOLERANCE:  # NaN, too
             raise RunError(

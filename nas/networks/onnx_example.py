@@ -7,10 +7,15 @@ PROGRAM: Final = '''\
 import json, pathlib, sys, numpy as np, onnxruntime
 from PIL import Image
 here, memory = pathlib.Path(__file__).parent, {}
-about = json.loads((here / "export.json").read_text())["images"]
+export = json.loads((here / "export.json").read_text())
+about, refresh = export["images"], export["refresh"]
 first, later = (onnxruntime.InferenceSession(here / name) for name in ("first.onnx", "later.onnx"))
-for path in map(pathlib.Path, sys.argv[1:]):
-    frame, graph = Image.open(path).convert("RGB"), later if memory else first
+for place, path in enumerate(map(pathlib.Path, sys.argv[1:])):
+    if place == 0 or refresh and place % refresh == 0:  # a key frame, from which the memory starts
+        graph, memory = first, {}
+    else:
+        graph = later
+    frame = Image.open(path).convert("RGB")
     size = about["size"] or [max(1, round(x * (about["shorter_side"] / min(frame.size)))) for x in frame.size[::-1]]
     pixels = np.asarray(frame.resize(size[::-1], Image.Resampling.BILINEAR), np.float32) / 255
     images = ((pixels - np.float32(about["mean"])) / np.float32(about["std"])).transpose(2, 0, 1)[None]

@@ -1,4 +1,4 @@
-"""A video network as two ONNX graphs, of the first frame of a clip and of a later one.
+"""A video network as two ONNX graphs, of a key frame, such as the first of a clip, and of a later one.
 
 A graph keeps nothing between frames, so the memory goes in and out, each tensor under a name such as `slot3.dec` or
 `slot0.block2.keys`, the newest slot last. All slots are there from the first frame on: those of frames that have not
@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from nas.networks.heads import full_state
 from nas.networks.video_network import VideoNetwork
 from nas.settings.errors import RunError
 from searchspace.modules.cell import State
@@ -50,7 +49,7 @@ class _First(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, State]:
         static, head = self._network.static, self._network.head
         features = static.features(images)
-        empty = self._empty if self._empty is not None else _zeros(full_state(head, features)[:-1])
+        empty = self._empty if self._empty is not None else _zeros(self._network.full_state(images)[:-1])
         return static.classifier(features["dec"]), (*empty, *head.init_state(features))
 
 
@@ -86,7 +85,7 @@ def export_graphs(network: VideoNetwork, size: tuple[int, int], any_size: bool =
         RunError: an operation cannot be translated, and its name; or a size cannot be left open.
     """
     images = torch.zeros(1, 3, *size)
-    state = full_state(network.head, network.static.features(images))
+    state = network.full_state(images)
     names = [f"slot{place}.{name}" for place, slot in enumerate(state) for name in slot]
     empty = None if any_size else _zeros(state[:-1])
     first = _translated(_First(network, empty), (images,), ["images"], names, any_size)

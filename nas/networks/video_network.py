@@ -11,9 +11,10 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from cache.errors import DataError
-from cache.static.network import StaticNetwork, of_shape, shape_of, stored_weights
+from cache.static.network import FEATURES, StaticNetwork, of_shape, shape_of, stored_weights
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
-from nas.networks.heads import Head, build_head
+from nas.networks.heads import Head, build_head, full_state
+from nas.settings.config import is_refresh
 from searchspace.genotype import Genotype
 from searchspace.modules.cell import State
 
@@ -21,14 +22,23 @@ FORMAT: Final = "dyncell video network 1"  # change it when a key changes meanin
 
 
 class VideoNetwork(nn.Module):
-    """The whole static network on the first frame of a clip; on later ones the head, and what it needs of the static.
+    """The whole static network on key frames; on later ones the head, and what it needs of the static network.
+
+    The first frame of a clip is a key frame, and every `refresh`-th after it. `Stream` runs a network so.
 
     The classifier of the per-frame network is the static network's own.
     """
 
-    def __init__(self, static: StaticNetwork, head: Head) -> None:
+    def __init__(self, static: StaticNetwork, head: Head, refresh: int = 0) -> None:
+        """Join a static network and a head.
+
+        Args:
+            static: network of single frames.
+            head: what takes the place of its decoder on later frames.
+            refresh: frames from one key frame to the next; 0 has none after the first frame of a clip.
+        """
         super().__init__()
-        self.static, self.head = static, head
+        self.static, self.head, self.refresh = static, head, refresh
         if head.genotype is None:
             static.classifier = head.classifier
 
@@ -36,18 +46,14 @@ class VideoNetwork(nn.Module):
     def classes(self) -> int:
         return self.static.classes
 
-    def forward(self, images: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Segment the next frame of a clip: `first` where there is no memory yet, else `later`."""
-        return self.first(images) if state is None else self.later(images, state)
-
     def first(self, images: Tensor) -> tuple[Tensor, State]:
-        """Segment the first frame of a clip.
+        """Segment a key frame, such as the first of a clip.
 
         Args:
             images: normalised, (N, 3, H, W).
 
         Returns:
-            Logits (N, classes, H/8, W/8), before upsampling, and the memory.
+            Logits (N, classes, H/8, W/8), before upsampling, and the memory, which starts here.
         """
         features = self.static.features(images)
         return self.static.classifier(features["dec"]), self.head.init_state(features)
@@ -66,6 +72,10 @@ class VideoNetwork(nn.Module):
         dec, state = self.head.step(self.static.features(images, self.head.needs), state, present)
         return self.head.classifier(dec), state
 
+    def full_state(self, images: Tensor) -> State:
+        """Fill the memory with as many frames as the head holds, all like `images` (N, 3, H, W)."""
+        return full_state(self.head, self.static.features(images, {*FEATURES, *self.head.needs}))
+
 
 def save_video_network(path: Path, network: VideoNetwork, meta: Mapping[str, Any]) -> None:
     """Write a network and JSON-able facts about it, atomically.
@@ -74,13 +84,16 @@ def save_video_network(path: Path, network: VideoNetwork, meta: Mapping[str, Any
         path: of the file.
         network: with its weights.
         meta: `name` (of the trial or fixed point), `dataset`, `classes` (names), `colours` (RGB), `size` (working
-            height and width), and what else a reader should know, such as scores.
+            height and width), and what else a reader should know, such as scores. The network's `refresh` is added.
 
     Raises:
         OSError: the folder cannot be written or the disk is full.
     """
     genotype = network.head.genotype
-    facts = {"genotype": json.dumps(genotype and genotype.to_json()), "meta": json.dumps(dict(meta))}
+    facts = {
+        "genotype": json.dumps(genotype and genotype.to_json()),
+        "meta": json.dumps({**meta, "refresh": network.refresh}),
+    }
     head = {name: tensor.detach().cpu().contiguous() for name, tensor in network.head.state_dict().items()}
     weights = {"static": stored_weights(network.static), "head": head}
     save_tensors(path, {"format": FORMAT, **shape_of(network.static), **facts, **weights})
@@ -100,10 +113,13 @@ def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
         cell = None if genotype is None else Genotype.from_json(genotype)
         static = of_shape(content)
         head = build_head(cell, static.channels, static.classes, seed=0)
-        network = VideoNetwork(static, head)
+        meta = dict(json.loads(content["meta"]))
+        refresh = meta.get("refresh", 0)  # networks of before there were key frames were trained without
+        if type(refresh) is not int or not is_refresh(refresh):
+            raise ValueError(f"its refresh is {refresh!r}")
+        network = VideoNetwork(static, head, refresh)
         load_weights(static, content["static"])
         load_weights(head, content["head"])
-        meta = dict(json.loads(content["meta"]))
     except DAMAGED as error:
         raise DataError(f"the video network {path} is damaged or of another version ({brief(error)})") from error
     return network.eval(), meta

@@ -21,10 +21,14 @@ def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> Sear
     from nas.settings.compute import share_of_memory, threads_of_worker  # they load torch
 
     workers, memory = config.machine.workers, config.candidate.max_memory
-    window, threads = config.data.window, config.compute.threads
+    window, refresh, threads = config.data.window, config.data.refresh, config.compute.threads
     return replace(
         config,
-        data=replace(config.data, window=max(3, space.slots + 1) if window == "auto" else window),
+        data=replace(
+            config.data,
+            window=max(3, space.slots + 1) if window == "auto" else window,
+            refresh=space.refresh if refresh == "auto" else refresh,
+        ),
         candidate=replace(
             config.candidate, max_memory=share_of_memory(compute.device, workers) if memory == "auto" else memory
         ),

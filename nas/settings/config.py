@@ -8,7 +8,7 @@ overrides them with a YAML file from `nas/settings/presets/`.
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from tyro.conf import arg
 
@@ -22,6 +22,14 @@ def require(condition: bool, rule: str, value: object) -> None:
     """Raise RunError with the rule and what was given, unless the rule holds."""
     if not condition:
         raise RunError(f"{rule}, but got {value!r}")
+
+
+def is_refresh(frames: int | None) -> bool:
+    """Tell whether there can be so many frames from one key frame to the next: 0 stands for never, None for unsaid."""
+    return frames is None or frames == 0 or frames >= 2
+
+
+REFRESH_RULE: Final = "refresh must be 0, for no key frame after the first, or at least 2 frames"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +47,14 @@ class DataConfig:
     """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
     gaps: tuple[int, ...] = (1,)
     """Gaps between the frames of a training window, in multiples of the clips' own; each makes windows."""
-    refresh: int = 0
-    """Frames from one key frame to the next where candidates are scored; a key frame is labelled by the static network,
-    and the memory starts again there. 0 has none after the first frame of a clip."""
+    refresh: Literal["auto"] | int = "auto"
+    """Frames from one key frame to the next; on a key frame the whole static network runs, and the memory starts again
+    from it. 0 has none after the first frame of a clip; `auto` is what the space says."""
 
     def __post_init__(self) -> None:
         require(bool(self.gaps) and min(self.gaps) >= 1, "gaps must be whole numbers from 1", self.gaps)
         require(len(set(self.gaps)) == len(self.gaps), "gaps must differ from each other", self.gaps)
-        require(self.refresh == 0 or self.refresh >= 2, "refresh must be at least 2 frames, or 0", self.refresh)
+        require(self.refresh == "auto" or is_refresh(self.refresh), f"{REFRESH_RULE}, or auto", self.refresh)
         require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
         require(self.window == "auto" or self.window >= 2, "window must be at least 2 frames, or auto", self.window)
         require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)

@@ -18,22 +18,26 @@ from searchspace.modules.operations import OPERATIONS
 
 Features = Mapping[str, Tensor]
 """What the static network says of a frame of height H and width W: `layer2` (N, ., H/8, W/8), `layer3` (N, ., H/16,
-W/16), `layer4` (N, ., H/32, W/32), and on the first frame of a clip `dec` (N, C, H/8, W/8); sizes round up."""
+W/16), `layer4` (N, ., H/32, W/32), of the frame at half its size `low.layer2`, `low.layer3` and `low.layer4` on half of
+these grids, and on the first frame of a clip `dec` (N, C, H/8, W/8); sizes round up."""
 State = tuple[Mapping[str, Tensor], ...]
 """Memory slots, the newest last; the newest holds what the cell will read of the latest frame, `layer4` or `dec`, and
-where it counts the `frame`'s place in the clip, int64 (1,). Older ones hold what attentions made of theirs, by names
-such as `block2.keys`."""
+of the clip's first one, `key.layer4` or `key.dec`, and where it counts the `frame`'s place in the clip, int64 (1,).
+Older ones hold what attentions made of theirs, by names such as `block2.keys`."""
 
+LOW: Final = "low_"  # begins the names of adapters of halved frames; names of modules have no dots
 REMEMBERED: Final = ("layer4", "dec")
-"""What a cell can read of the frame before."""
+"""What a cell can read of the frame before, and of the first one."""
 
 
 class DynamicCell(nn.Module):
     """A cell with its classifier.
 
     Every operation works at the size of its own input; where the two sides of a block differ, the smaller is resized
-    to the larger. Loose ends are resized to `layer2`, concatenated and reduced to the channels of `dec`. Encoder
-    features pass an adapter first, one for each layer that the genotype reads; past and current `layer4` share theirs.
+    to the larger. Loose ends are put on the grid of `dec`, concatenated and reduced to its channels. Encoder features
+    pass an adapter first, one for each layer that the genotype reads; all `layer4` of whole frames share theirs.
+
+    A clip starts with a key frame: `key` inputs are its first frame's, and the state hands them on.
 
     A `past` input is the newest slot of the memory, except as the second input of an attention, which reads all slots:
     operation and encoders are applied to each slot once, when it is the newest. An attention works at the size of its
@@ -53,10 +57,17 @@ class DynamicCell(nn.Module):
         """
         super().__init__()
         self.genotype, width = genotype, channels["dec"]
-        layers = sorted({source.partition(".")[2] for source in genotype.sources} - {"dec"})
-        self.needs = frozenset({"layer2", *layers})
-        """Features of a later frame that are read; `layer2` always, as `dec` is put on its grid."""
-        self.adapters = nn.ModuleDict({layer: ConvNormReLU(channels[layer], width) for layer in layers})
+        read = {_feature(source) for source in genotype.sources if not source.startswith("key.")} - {"dec"}
+        whole = {"layer2"} if any(not name.startswith("low.") for name in read) else set()
+        self.needs = frozenset(read | whole)
+        """Features of a later frame that are read; `layer2` with all deeper layers, as it has the grid of `dec`."""
+        self._key = tuple(name for name in REMEMBERED if f"key.{name}" in genotype.sources)
+        past = tuple(name for name in REMEMBERED if f"past.{name}" in genotype.sources)
+        self._past = past if whole or "dec" in past else (*past, "dec")  # the grid of the next one
+        adapters = sorted({_adapter(source) for source in genotype.sources} - {"dec"})
+        self.adapters = nn.ModuleDict(
+            {name: ConvNormReLU(channels[name.removeprefix(LOW)], width) for name in adapters}
+        )
         self.blocks = nn.ModuleList(CellBlock(block, width) for block in genotype.blocks)
         attentions = [module for module in self.blocks.modules() if isinstance(module, Attention)]
         self.slots = max((attention.slots for attention in attentions), default=1)
@@ -67,7 +78,8 @@ class DynamicCell(nn.Module):
 
     def init_state(self, first: Features) -> State:
         """Start the memory from the first frame of a clip, whose `dec` is the static decoder's."""
-        return (self._slot(first, first["dec"], torch.zeros(1, dtype=torch.int64, device=first["dec"].device)),)
+        key = {f"key.{name}": first[name] for name in self._key}
+        return (self._slot(first, first["dec"], key, torch.zeros(1, dtype=torch.int64, device=first["dec"].device)),)
 
     def step(self, features: Features, state: State, present: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one later frame.
@@ -79,10 +91,11 @@ class DynamicCell(nn.Module):
                 number of slots can be made; None where there are none.
 
         Returns:
-            `dec` (N, channels, h, w) at the size of `layer2`, not negative, for the classifier; and the new memory.
+            `dec` (N, channels, h, w) at the size of the first frame's, not negative, for the classifier; and the new
+            memory.
         """
         *older, newest = state
-        then = newest.get("frame", torch.zeros(1, dtype=torch.int64, device=features["layer2"].device))
+        then = newest.get("frame", torch.zeros(1, dtype=torch.int64, device=self.classifier.weight.device))
         tensors = {source: self._read(source, features, newest) for source in self.genotype.sources}
         entries: dict[str, Tensor] = {}
         for index, block in enumerate(self.blocks):
@@ -93,27 +106,30 @@ class DynamicCell(nn.Module):
                 tensors[name] = block(tensors[first], tensors[second])
                 continue
             query = block.first(tensors[first])
-            entry = block.encode(tensors[second], query, then if second.startswith("past.") else then + 1)
+            entry = block.encode(tensors[second], query, _place(second, then))
             memory = [*(_entry(slot, name) for slot in older), entry][-block.aggregation.slots :]
             there = None if present is None else present[-len(memory) :]
             tensors[name] = block.aggregation(query, memory, then + 1, there)
             if block.aggregation.slots > 1:
                 entries |= {f"{name}.{part}": tensor for part, tensor in entry.items()}
-        size = (features["layer2"].shape[-2], features["layer2"].shape[-1])
+        fine = features["layer2"] if "layer2" in self.needs else newest["dec"]
+        size = (fine.shape[-2], fine.shape[-1])
         ends = [resize(tensors[f"block{index}"], size) for index in self.genotype.loose_ends]
         dec = self.reduce(torch.cat(ends, 1).relu())
-        return dec, (*older, entries, self._slot(features, dec, then + 1))[-self.slots :]
+        key = {f"key.{name}": newest[f"key.{name}"] for name in self._key}
+        return dec, (*older, entries, self._slot(features, dec, key, then + 1))[-self.slots :]
 
-    def _slot(self, features: Features, dec: Tensor, frame: Tensor) -> Mapping[str, Tensor]:
-        """Keep what is remembered of a frame until the next one."""
+    def _slot(self, features: Features, dec: Tensor, key: Features, frame: Tensor) -> Mapping[str, Tensor]:
+        """Keep what is remembered of a frame, and of the key frame, until the next one."""
         seen = {**features, "dec": dec}
-        slot = {name: seen[name] for name in REMEMBERED if f"past.{name}" in self.genotype.sources}
+        slot = {**{name: seen[name] for name in self._past}, **key}
         return slot | {"frame": frame} if self._counts else slot
 
     def _read(self, source: str, features: Features, newest: Mapping[str, Tensor]) -> Tensor:
-        when, _, layer = source.partition(".")
-        x = (features if when == "cur" else newest)[layer]
-        return self.adapters[layer](x) if layer in self.adapters else x
+        of_this_frame = source.startswith(("cur.", "low."))
+        x = features[_feature(source)] if of_this_frame else newest[_feature(source)]
+        name = _adapter(source)
+        return self.adapters[name](x) if name in self.adapters else x
 
 
 class CellBlock(nn.Module):
@@ -137,6 +153,23 @@ class CellBlock(nn.Module):
         """Make the entry that an attention will keep of a slot; `frame` is the slot's place in the clip."""
         assert isinstance(self.aggregation, Attention)
         return self.aggregation.encode(self.second(x2), (query.shape[-2], query.shape[-1]), frame)
+
+
+def _feature(source: str) -> str:
+    """Find the name of an input among the features of a frame, or in the newest slot."""
+    return source.removeprefix("cur.").removeprefix("past.")
+
+
+def _adapter(source: str) -> str:
+    """Name the adapter that an input passes: whole frames share one for each layer, halved ones have their own."""
+    when, _, layer = source.partition(".")
+    return f"{LOW}{layer}" if when == "low" else layer
+
+
+def _place(source: str, then: Tensor) -> Tensor:
+    """Find the place in the clip of the frame that an input is of, where `then` is that of the frame before."""
+    when, _, _ = source.partition(".")
+    return {"past": then, "key": torch.zeros_like(then)}.get(when, then + 1)
 
 
 def _entry(slot: Mapping[str, Tensor], block: str) -> Entry:

@@ -12,7 +12,7 @@ import torch
 from cache.datasets.camvid import CamVid
 from cache.datasets.clips import VOID, Frame
 from cache.errors import DataError
-from cache.extract import ensure_features
+from cache.extract import ensure_features, features_spec
 from cache.features import FeatureCache
 from cache.frames import network_input
 from cache.static.network import StaticNetwork
@@ -96,6 +96,24 @@ def test_features_are_what_the_network_makes_of_each_frame_alone(built):
             expected = NETWORK.features(image)
         for name, tensor in expected.items():
             torch.testing.assert_close(built.tensor(name)[i].float(), tensor[0], rtol=2e-3, atol=1e-4)
+
+
+def test_features_of_halved_frames_are_kept_where_they_are_asked_for_and_leave_the_others_as_they_are(built, tmp_path):
+    names = ("low.layer2", "low.layer4")
+    made = ensure(tmp_path, low=names)
+    assert made.fingerprint != built.fingerprint
+    assert set(made.arrays) == {*built.arrays, *names}
+    for name in built.arrays:
+        np.testing.assert_array_equal(made.arrays[name], built.arrays[name])
+    image = network_input([Clips().image(Clips().frames("train")[2])], SIZE, "cpu")
+    with torch.inference_mode():
+        for name, tensor in NETWORK.features(image, names).items():
+            torch.testing.assert_close(made.tensor(name)[2].float(), tensor[0], rtol=2e-3, atol=1e-4)
+
+
+def test_the_fingerprint_of_features_of_whole_frames_is_what_it_was_before_there_were_others():
+    spec = features_spec(Clips(), ("train",), NETWORK, SIZE, "float32")
+    assert list(spec) == ["data set", "frames", "network", "size", "precision"]
 
 
 def test_labels_are_sampled_from_the_full_label_at_the_working_size_and_at_the_size_of_layer2(built):

@@ -13,6 +13,7 @@ from searchspace.space import Space
 
 CHANNELS = {"layer2": 6, "layer3": 10, "layer4": 12, "dec": 8}
 GRIDS = {"layer2": (5, 7), "layer3": (3, 4), "layer4": (2, 2), "dec": (5, 7)}
+LOW_GRIDS = {"low.layer2": (3, 4), "low.layer3": (2, 2), "low.layer4": (1, 1)}
 SPACES = sorted(path.stem for path in Path(searchspace.space.__file__).with_name("spaces").glob("*.yaml"))
 HEADS = FIXED_POINTS | {
     f"{name}, {blocks} blocks": Space.load(name, blocks=blocks).uniform(np.random.default_rng(blocks))
@@ -23,7 +24,9 @@ HEADS = FIXED_POINTS | {
 
 def frame(seed, batch=1):
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.rand(batch, CHANNELS[name], *GRIDS[name], generator=generator) for name in CHANNELS}
+    channels = {name: CHANNELS[name.removeprefix("low.")] for name in (*GRIDS, *LOW_GRIDS)}
+    grids = GRIDS | LOW_GRIDS
+    return {name: torch.rand(batch, channels[name], *grids[name], generator=generator) for name in grids}
 
 
 def copied(state):
@@ -43,7 +46,7 @@ def head(request):
 
 
 def test_what_a_head_does_not_need_may_be_absent(head):
-    assert head.needs <= CHANNELS.keys()
+    assert head.needs <= frame(0).keys()
     start = head.init_state(frame(0))
     needed = {name: tensor for name, tensor in frame(1).items() if name in head.needs}
     with torch.no_grad():

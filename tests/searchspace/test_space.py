@@ -15,6 +15,10 @@ from searchspace.space import Decision, Space
 
 PAPER = Space.load("paper")
 VIDEO = Space.load("video")
+FAST = Space.load("fast")
+
+
+OF_BEFORE = ("past.layer4", "past.dec", "cur.layer2", "cur.layer3", "cur.layer4")  # the paper's
 
 
 @pytest.mark.parametrize(("blocks", "size"), [(4, 6_143_750_465_126_400), (5, 107_491_058_137_851_494_400)])
@@ -23,7 +27,7 @@ def test_the_papers_space_has_the_papers_size(blocks, size):
 
 
 def test_the_papers_space_is_the_papers():
-    assert (PAPER.name, PAPER.blocks, PAPER.inputs) == ("paper", 5, INPUTS)
+    assert (PAPER.name, PAPER.blocks, PAPER.inputs) == ("paper", 5, OF_BEFORE)
     assert PAPER.vocabulary("operation") == [
         "separable_conv(dilation=1, kernel=3)",
         "global_pool",
@@ -40,11 +44,22 @@ def test_the_papers_space_is_the_papers():
         "conv3d",
         "attention_gate",
     ]
-    assert PAPER.vocabulary("input") == [*INPUTS, "block0", "block1", "block2", "block3"]
+    assert PAPER.vocabulary("input") == [*OF_BEFORE, "block0", "block1", "block2", "block3"]
+
+
+def test_the_fast_space_is_the_video_space_with_inputs_that_make_a_frame_cheap():
+    assert FAST.inputs == INPUTS == (*VIDEO.inputs, *INPUTS[5:])
+    assert replace(FAST, name="video", inputs=VIDEO.inputs) == VIDEO
+
+
+def test_spaces_say_how_often_their_cells_want_a_key_frame():
+    assert {name: Space.load(name).refresh for name in ("paper", "video", "printed", "fast")} == {
+        "paper": 0, "video": 10, "printed": 10, "fast": 10
+    }  # fmt: skip
 
 
 def test_the_video_space_is_the_papers_and_what_reads_a_memory():
-    assert (VIDEO.name, VIDEO.blocks, VIDEO.inputs) == ("video", 5, INPUTS)
+    assert (VIDEO.name, VIDEO.blocks, VIDEO.inputs) == ("video", 5, OF_BEFORE)
     assert VIDEO.operations == PAPER.operations
     assert VIDEO.aggregations[:6] == PAPER.aggregations
     assert VIDEO.vocabulary("aggregation")[6:] == [
@@ -138,15 +153,18 @@ def test_a_users_space_loads_from_its_file(tmp_path):
         ({"blocks": "[3]"}, "blocks must be a whole number"),
         (
             {"blocks": None},
-            "exactly the keys blocks, inputs, operations, aggregations, but has inputs, operations, agg",
+            "the keys blocks, .*, and may have refresh, but has inputs, operations, agg",
         ),
-        ({"block": "3"}, "exactly the keys .*, block$"),
+        ({"block": "3"}, "the keys .*, block$"),
         ({"inputs": "past.dec"}, "inputs must be a list, but is 'past.dec'"),
         ({"inputs": "[past.dec, future.dec]"}, "inputs: unknown input 'future.dec'; known are past.layer4, past.dec"),
         ({"inputs": "[[past.dec]]"}, "inputs: unknown input"),
         ({"operations": "[]"}, "operations must be a list of one or more different choices"),
         ({"operations": "[skip, skip]"}, "operations must be a list of one or more different choices"),
         ({"operations": "[3]"}, "operations: a choice must be a name or"),
+        ({"refresh": "1"}, "refresh must be 0 or a whole number of frames from 2, but is 1$"),
+        ({"refresh": "-10"}, "refresh must be 0 or a whole number of frames from 2, but is -10$"),
+        ({"refresh": "ten"}, "refresh must be 0 or a whole number of frames from 2, but is 'ten'$"),
         ({"operations": "[conv9]"}, "unknown operation 'conv9'; known are separable_conv, global_pool, skip"),
         ({"operations": "[separable_conv]"}, "operation separable_conv takes kernel, dilation, but got none"),
         (

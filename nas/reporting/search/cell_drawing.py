@@ -18,7 +18,8 @@ from searchspace.graph import OUTPUT, Layout, Point, layout, to_networkx
 WIDE, HIGH = 2.8, 0.95  # inches between the centres of two layers and of two rows
 CARD_WIDTH, CARD_HEIGHT = 0.66, 0.74  # of these
 PORTS: Final = (0.02, -0.23)  # heights at which a block's first and second input arrive
-COLOURS: Final = dict(zip(INPUTS, (PURPLE, BLUE, GREEN, ORANGE, RED), strict=True))
+LOW, KEY = ("#66A61E", "#E7B800", "#C2527A"), ("#8C6BB1", "#3B5B92")
+COLOURS: Final = dict(zip(INPUTS, (PURPLE, BLUE, GREEN, ORANGE, RED, *LOW, *KEY), strict=True))
 
 
 def cells(titled: Sequence[tuple[str, Genotype]]) -> Figure:

@@ -9,8 +9,9 @@ from typing import Literal
 
 import torch
 
+from cache.errors import DataError
 from cache.features import FeatureCache
-from cache.static.network import load_checkpoint
+from cache.static.network import LOW, load_checkpoint
 from nas.networks.heads import Head, build_head
 from nas.runs.trial import Trial
 from nas.settings.automatic import require_number
@@ -92,9 +93,11 @@ class Evaluator:
 
         Raises:
             TooLargeError: training would take more memory than a candidate may.
+            DataError: the cell reads features of halved frames that the cache does not have.
             NonFiniteError: a loss, a gradient or a logit became infinite or NaN.
             RuntimeError: whatever else PyTorch meets, such as a lack of memory.
         """
+        self._check_features(job)
         self._check_memory(job)
         try:
             return self._evaluate(job, parts=1)
@@ -144,6 +147,15 @@ class Evaluator:
         head.classifier.load_state_dict(self._static.classifier.state_dict())
         head.to(self._spec.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return head
+
+    def _check_features(self, job: Job) -> None:
+        """Raise DataError if the cell reads of halved frames what is not in the cache, as that of another space is."""
+        absent = set(job.genotype.sources if job.genotype else ()).intersection(LOW) - self._clips.sizes.keys()
+        if absent:
+            raise DataError(
+                f"the cell reads {', '.join(sorted(absent))}, which the features of this run do not have; search in a "
+                "space with these inputs, such as --space fast"
+            )
 
     def _check_memory(self, job: Job) -> None:
         """Raise TooLargeError if training would keep more than a candidate may."""

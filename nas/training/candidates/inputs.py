@@ -17,10 +17,10 @@ from cache.errors import DataError
 from cache.extract import ensure_features, features_spec, fingerprint_of
 from cache.features import FeatureCache
 from cache.images import scaled_size
-from cache.static.network import load_checkpoint
+from cache.static.network import LOW, load_checkpoint
 from nas.networks.class_names import check_classes
 from nas.runs.store import INPUTS_FILE
-from nas.settings.automatic import require_number
+from nas.settings.automatic import load_space, require_number
 from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping
@@ -75,6 +75,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         network.freeze(),
         size=size,
         directory=cache_dir / "features",
+        low=halved_features(config),
         device=compute.device,
         autocast=compute.autocast,
     )
@@ -86,7 +87,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         classes=len(dataset.classes),
         train_windows=train,
         val_clips=val,
-        refresh=config.data.refresh,
+        refresh=require_number(config.data.refresh),
         class_weights=label_weights(census, train) if weighs else None,
         candidate=config.candidate,
         compute=compute,
@@ -99,6 +100,12 @@ def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:
     """Tell whether a static network's loss weighed classes; one of unknown origin has the recipe at hand."""
     recipe = facts.get("recipe")
     return bool(recipe.get("class_weights") if isinstance(recipe, Mapping) else config.static.class_weights)
+
+
+def halved_features(config: SearchConfig) -> tuple[str, ...]:
+    """Name the features of halved frames that cells of the space may read. Raises SpaceError for an unknown space."""
+    inputs = load_space(config.space).inputs
+    return tuple(name for name in LOW if name in inputs)
 
 
 def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: Path) -> Path:
@@ -120,12 +127,14 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
     inputs = run / INPUTS_FILE
     bound = read_mapping(inputs).get("features") if inputs.exists() else None
     size = scaled_size(dataset.size, config.data.scale)
+    low = halved_features(config)
     for path in sorted(cache_dir.glob(f"static/{dataset.name}-*/network.pt")):
         try:
             network, _ = load_checkpoint(path, classes=len(dataset.classes))
         except DataError:  # that of another search; if it is ours, its training will say so
             continue
-        specs = [features_spec(dataset, splits, network, size, config.compute.precision) for splits in EVER_CACHED]
+        made = size, config.compute.precision, low
+        specs = [features_spec(dataset, splits, network, *made) for splits in EVER_CACHED]
         if bound in [fingerprint_of(spec) for spec in specs]:
             return path
     try:

@@ -9,6 +9,7 @@ from torch import nn
 from cache.rows import batched
 from nas.evaluation.metrics import ConfusionMatrix
 from nas.networks.heads import Head
+from nas.networks.key_frames import is_key_frame
 from nas.networks.logits import classes_of
 from nas.training.candidates.clips import Clips
 from searchspace.modules.cell import State
@@ -45,7 +46,7 @@ def score(
             [features], [labels] = clips.features(frame), frame["label"]
             with clips.compute.autocast():
                 known = logits = classifier(features["dec"])
-                if time % (refresh or len(positions.T)) == 0:
+                if is_key_frame(time, refresh):
                     state = head.init_state(features)
                 else:
                     dec, state = head.step(features, state)

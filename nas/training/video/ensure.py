@@ -111,7 +111,7 @@ class VideoTraining:
         if config.etc.temporal_loss or config.etc.distill_from is not None:
             etc = EtcLoss(config.etc, self._compute, stream(seed, "retraining", "etc"))
         teacher = None if inputs.teacher is None else Teacher(inputs.teacher, self._compute)
-        network, weights = VideoNetwork(static, head), inputs.class_weights
+        network, weights = VideoNetwork(static, head, inputs.refresh), inputs.class_weights
         training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher)
         training.run(folder, {"name": name, "seed": seed} | inputs.facts)
 

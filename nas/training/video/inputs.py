@@ -37,6 +37,8 @@ class VideoInputs:
     """Weights of the classes in the loss, (classes,); None weighs all alike."""
     teacher: VideoNetwork | None
     """Network whose outputs are imitated or distilled: another one, or the static one as it is."""
+    refresh: int
+    """Frames from one key frame to the next in use and validation; a window has its own first frame for one."""
     identity: Mapping[str, Any]
     """Settings and fingerprints that decide a network, beside its genotype and its seed."""
 
@@ -59,6 +61,7 @@ def read_inputs(
     size: tuple[int, int],
     window: int,
     gaps: Sequence[int] = (1,),
+    refresh: int,
     static_checkpoint: Path,
     cache_dir: Path,
     compute: Compute,
@@ -71,6 +74,7 @@ def read_inputs(
         size: working height and width.
         window: number of frames in a window.
         gaps: gaps between its frames, in multiples of the clips' own.
+        refresh: frames from one key frame to the next, where networks run over clips; 0 has none after the first.
         static_checkpoint: file of the static network that all start from.
         cache_dir: folder for optical flow.
         compute: device and precision.
@@ -94,7 +98,7 @@ def read_inputs(
     check_readable(data.val)
     digest = etc.distill_from and sha256(etc.distill_from.read_bytes()).hexdigest()
     identity = {
-        "retrain": asdict(recipe) | {"window": window, "gaps": tuple(gaps)},
+        "retrain": asdict(recipe) | {"window": window, "gaps": tuple(gaps)} | ({"refresh": refresh} if refresh else {}),
         "etc": asdict(etc) | {"distill_from": digest},
         "static": weights_fingerprint(static),
         "data": [dataset.fingerprint(split) for split in ("train", "val")],
@@ -102,7 +106,7 @@ def read_inputs(
         "compute": f"{compute.device.type} {compute.dtype}",
     }
     weights = _class_weights(recipe, dataset, size)
-    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, to_plain(identity))
+    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity))
 
 
 def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:

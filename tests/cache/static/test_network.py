@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cache.errors import DataError
-from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint, weights_fingerprint
+from cache.static.network import LOW, StaticNetwork, load_checkpoint, save_checkpoint, weights_fingerprint
 from cache.tensor_files import load_tensors, save_tensors
 
 T1_EXPANSION = 32 * 32 + 2 * 32  # of the published encoder's first bottleneck: computes nothing an expansion should
@@ -46,6 +46,32 @@ def test_features_have_the_sizes_a_cell_expects(network, size):
     assert shapes == {
         "layer2": (32, *grid[8]), "layer3": (96, *grid[16]), "layer4": (320, *grid[32]), "dec": (64, *grid[8])
     }  # fmt: skip
+
+
+def triangle(length):
+    """Weights (half, length) by which pixels of a line are averaged when it is shortened to half, as Pillow does."""
+    half = -(-length // 2)
+    scale = length / half
+    rows = []
+    for place in range(half):
+        centre = (place + 0.5) * scale
+        weights = torch.tensor([max(0.0, 1 - abs((pixel + 0.5 - centre) / scale)) for pixel in range(length)])
+        rows.append(weights / weights.sum())
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("size", [(40, 56), (65, 33)])
+@torch.inference_mode()
+def test_features_of_halved_frames_are_the_encoders_of_the_resized_image(network, size):
+    images = torch.randn(2, 3, *size)
+    small = triangle(size[0]) @ images @ triangle(size[1]).T
+    expected = network.encoder(small)
+    found = network.features(images, LOW)
+    assert found.keys() == set(LOW)
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name.removeprefix("low.")], rtol=1e-3, atol=1e-5)
+    for name, tensor in network.features(images, ("low.layer3", "layer2")).items():
+        torch.testing.assert_close(tensor, {**found, **network.encoder(images)}[name])
 
 
 def test_all_ways_to_the_logits_agree(network):

@@ -37,14 +37,16 @@ def test_labelled_clips_end_at_jumps_and_at_the_last_label(labelled, expected):
     assert list(labelled_clips(frames)) == expected
 
 
-@pytest.mark.parametrize("name", ["per_frame", "tmanet"])
-def test_frames_after_the_first_are_scored_with_a_memory_that_starts_anew_with_each_clip(monkeypatch, name):
+@pytest.mark.parametrize(("name", "refresh"), [("per_frame", 0), ("tmanet", 0), ("tmanet", 2)])
+def test_frames_after_the_first_are_scored_with_a_memory_that_starts_anew_with_each_key_frame(
+    monkeypatch, name, refresh
+):
     monkeypatch.setitem(shapes.CLIPS, "val", 2)
     data = Shapes()
     frames = Frames(data, data.frames("val"), SIZE)
     torch.manual_seed(0)
     static = StaticNetwork(6, auxiliary=False)
-    network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 6, seed=0)).train()
+    network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 6, seed=0), refresh).train()
     matrix = streaming_confusion(network, frames, (range(4), range(10, 13)), CPU)
     assert not network.training
     expected = ConfusionMatrix(6)
@@ -52,8 +54,9 @@ def test_frames_after_the_first_are_scored_with_a_memory_that_starts_anew_with_e
         for start, stop in ((0, 4), (10, 13)):
             images, labels = frames.batch(range(start, stop), CPU.device)
             _, state = network.first(images[:1])
-            for image, label in zip(images[1:], labels[1:], strict=True):
-                logits, state = network.later(image[None], state)
+            for place, (image, label) in enumerate(zip(images[1:], labels[1:], strict=True), start=1):
+                key = refresh and place % refresh == 0
+                logits, state = network.first(image[None]) if key else network.later(image[None], state)
                 full = functional.interpolate(logits, SIZE, mode="bilinear")
                 expected.update(full.argmax(1), label[None])
     assert torch.equal(matrix.counts, expected.counts)

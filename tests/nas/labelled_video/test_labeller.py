@@ -58,6 +58,18 @@ def test_streaming_is_the_network_run_by_hand(name):
         assert streamed[index].dtype == np.uint8
 
 
+def test_key_frames_are_the_static_networks():
+    network, size = video_network("tmanet"), (32, 48)
+    network.refresh = 2
+    label = Labeller(network, size, CPU)
+    static = [network.static(prepared(image, size)) for image in CLIP]
+    agree = [
+        (label(image) == label_of(logits.detach(), image)).mean() for image, logits in zip(CLIP, static, strict=True)
+    ]
+    assert all(each > 0.999 for each in agree[::2])
+    assert all(each < 0.999 for each in agree[1::2])
+
+
 @pytest.mark.parametrize("weight", [torch.nan, torch.inf])
 def test_there_is_no_label_of_logits_that_are_no_numbers(weight):
     network = video_network("per_frame")
@@ -113,7 +125,7 @@ def test_a_video_network_brings_its_own_names_and_colours(tmp_path):
     facts = {"classes": list("abcde"), "colours": [[index] * 3 for index in range(5)], "size": [32, 48]}
     save_video_network(tmp_path / "network.pt", video_network("tmanet"), facts)
     network, meta = load_network(tmp_path / "network.pt")
-    assert meta == facts
+    assert meta == {**facts, "refresh": 0}
     assert not network.training
     assert network.head.genotype == FIXED_POINTS["tmanet"].canonical()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import searchspace.space
-from cache.static.network import StaticNetwork
+from cache.static.network import FEATURES, LOW, StaticNetwork
 from nas.evaluation.head_cost import multiply_adds
 from nas.evaluation.network_cost import count_costs
 from nas.networks.heads import build_head, unroll_dec
@@ -27,7 +27,16 @@ def cell(*layers):
     return Genotype(tuple(Block(("past.dec", layer), (skip, skip), Choice("concat")) for layer in layers))
 
 
-CELLS = [cell("cur.layer2"), cell("cur.layer3"), cell("cur.layer2", "past.layer4"), cell("past.dec")] + [
+LEAN = [cell("past.dec"), cell("key.dec"), cell("low.layer2"), cell("low.layer3", "low.layer4"), cell("key.layer4")]
+CELLS = [
+    *LEAN,
+    cell("low.layer4", "cur.layer2"),
+    cell("past.layer4", "low.layer2"),
+    cell("cur.layer2"),
+    cell("cur.layer3"),
+    cell("cur.layer2", "past.layer4"),
+    cell("past.dec"),
+] + [
     Space.load(name, blocks=blocks).uniform(np.random.default_rng(seed))
     for name in SPACES
     for blocks in (1, 3)
@@ -42,7 +51,7 @@ def network(genotype):
 @torch.no_grad()
 def whole(made):
     """Logits of the later frames, of which the head is shown everything."""
-    first, *later = [STATIC.features(images) for images in CLIP]
+    first, *later = [STATIC.features(images, (*FEATURES, *LOW)) for images in CLIP]
     return [made.head.classifier(dec) for dec in unroll_dec(made.head, [first, *later])]
 
 
@@ -56,7 +65,9 @@ def test_logits_are_those_over_the_whole_encoder_bit_for_bit(genotype):
         assert torch.equal(logits, expected)
 
 
-@pytest.mark.parametrize("genotype", [*CELLS[:6], None], ids=lambda genotype: genotype.key if genotype else "per frame")
+@pytest.mark.parametrize(
+    "genotype", [*CELLS[:11], None], ids=lambda genotype: genotype.key if genotype else "per frame"
+)
 @torch.no_grad()
 def test_windows_are_given_what_streaming_is_given(genotype):
     made = network(genotype)
@@ -70,7 +81,13 @@ def test_windows_are_given_what_streaming_is_given(genotype):
 
 @pytest.mark.parametrize(
     ("genotype", "blocks"),
-    [(cell("past.dec"), 7), (cell("cur.layer2"), 7), (cell("cur.layer3"), 14), (cell("past.layer4"), 18)],
+    [
+        (cell("past.dec"), 0),
+        (cell("key.layer4"), 0),
+        (cell("cur.layer2"), 7),
+        (cell("cur.layer3"), 14),
+        (cell("past.layer4"), 18),
+    ],
 )
 def test_a_later_frame_costs_the_blocks_of_the_encoder_up_to_the_deepest_layer_read(genotype, blocks):
     made = network(genotype)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from baselines.fixed_points import FIXED_POINTS
 from nas.settings.config import ControllerConfig
 from nas.strategies.controller import Controller
 from searchspace.choices import Choice
@@ -38,6 +39,14 @@ def test_it_has_the_parameters_of_two_lstm_layers_of_100_units_drawn_uniformly()
     assert len(values) == 100 + choices * 100 + lstm + choices * (100 + 1)
     assert values.abs().max() <= 0.1
     assert values.std().item() == pytest.approx(0.1 / math.sqrt(3), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["tmanet", "lmanet", "tdnet"])
+def test_fixed_points_can_be_reached_in_the_fast_space(name):
+    blocks = len(FIXED_POINTS[name].blocks)
+    space = Space.load("fast", blocks=blocks)
+    tokens = torch.tensor([space.tokens(FIXED_POINTS[name])])
+    assert Controller(space.decisions, SHARP, seed=0).log_prob(tokens).isfinite().all()
 
 
 @pytest.mark.parametrize("factorised", [False, True])

@@ -18,6 +18,7 @@ ATTENTIONS = tuple(choice for choice in VIDEO.aggregations if "slots" in choice.
 SPACES = {
     "paper": Space.load("paper"),
     "video": VIDEO,
+    "fast": replace(Space.load("fast"), inputs=(*INPUTS[:2], *INPUTS[5:])),
     "attentions": replace(VIDEO, blocks=3, inputs=INPUTS[:3], aggregations=ATTENTIONS),
 }
 TMANET = 3_392 + 3_392 + 41_216  # as in test_aggregations
@@ -49,6 +50,9 @@ PARAMETERS = {  # at 64 channels, for the paper's counted by hand
     "layer2": 2_176,
     "layer3": 6_272,
     "layer4": 20_608,
+    "low.layer2": 2_176,
+    "low.layer3": 6_272,
+    "low.layer4": 20_608,
     "dec": 0,
 }
 CHANNELS = {"layer2": 32, "layer3": 96, "layer4": 320, "dec": 64}
@@ -88,7 +92,10 @@ def frame(size=(58, 73), batch=2, seed=0):
     generator = torch.Generator().manual_seed(seed)
     layers = dict(zip(("layer2", "layer3", "layer4"), sizes(*size), strict=True))
     layers["dec"] = layers["layer2"]
-    return {name: torch.randn(batch, CHANNELS[name], *layers[name], generator=generator).relu() for name in layers}
+    halves = sizes(-(-size[0] // 2), -(-size[1] // 2))
+    layers |= zip(("low.layer2", "low.layer3", "low.layer4"), halves, strict=True)
+    channels = {name: CHANNELS[name.removeprefix("low.")] for name in layers}
+    return {name: torch.randn(batch, channels[name], *layers[name], generator=generator).relu() for name in layers}
 
 
 def clip(length, size=(58, 73), batch=2):
@@ -116,8 +123,10 @@ def recomputed(cell, frames):
     for t, features in enumerate(frames[1:], 1):
 
         def source(name, seen, now=features):
-            layer = name.partition(".")[2]
-            x = (now if name.startswith("cur.") else seen)[layer]
+            when, _, layer = name.partition(".")
+            if when == "low":
+                return adapt[f"low_{layer}"](now[name])
+            x = {"cur": now, "past": seen, "key": frames[0]}[when][layer]
             return adapt[layer](x) if layer in adapt else x
 
         tensors = {name: source(name, past[-1]) for name in cell.genotype.sources}
@@ -127,6 +136,7 @@ def recomputed(cell, frames):
             if isinstance(module.aggregation, Attention):
                 slots = each.aggregation.arguments["slots"]
                 seen = list(enumerate(past))[-slots:] if second.startswith("past.") else [(t, None)]
+                seen = [(0, frames[0])] if second.startswith("key.") else seen
                 maps = [source(second, slot) if slot else tensors[second] for _, slot in seen]
                 memory = [
                     module.aggregation.encode(module.second(x), one.shape[-2:], torch.tensor([place]))
@@ -168,7 +178,7 @@ def test_random_cells_train_at_any_size_and_count_the_parameters_of_their_parts(
 
     genotype = cell.genotype
     parts = [str(choice) for b in genotype.blocks for choice in (*b.operations, b.aggregation)]
-    parts += {source.split(".")[1] for source in genotype.sources}
+    parts += {source if source.startswith("low.") else source.split(".")[1] for source in genotype.sources}
     propagations = [b for b in genotype.blocks if b.aggregation.name == "attention_propagation"]
     stages = sum(3 if b.inputs[1].startswith("past.") else 1 for b in propagations)
     reduction = 4_096 * len(genotype.loose_ends) + 128
@@ -194,7 +204,7 @@ def test_degenerate_cells_train_also_on_maps_of_one_pixel_at_batch_1(name, size,
 
 
 @pytest.mark.parametrize(
-    ("name", "ends"), [("everything concatenated", 5), ("one block", 1), ("the same tensor twice", 1)]
+    ("name", "ends"), [("everything concatenated", 10), ("one block", 1), ("the same tensor twice", 1)]
 )
 def test_loose_ends_are_concatenated_and_reduced_even_if_there_is_one(name, ends):
     assert CELLS[name].reduce[0].weight.shape == (64, 64 * ends, 1, 1)
@@ -205,6 +215,37 @@ def test_only_layers_that_are_read_have_an_adapter_and_past_and_current_share_it
     assert set(CELLS["coarsest inputs only"].adapters) == {"layer4"}
     assert set(CELLS["one block"].adapters) == {"layer2"}
     assert set(build(block("past.dec", "past.dec")).adapters) == set()
+
+
+def test_halved_layers_have_an_adapter_of_their_own_and_key_frames_share_that_of_whole_ones():
+    assert set(build(block("low.layer4", "cur.layer4")).adapters) == {"layer4", "low_layer4"}
+    assert set(build(block("key.layer4", "key.dec")).adapters) == {"layer4"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "needs", "remembers"),
+    [
+        (("past.dec", "past.dec"), set(), {"dec"}),
+        (("key.dec", "key.layer4"), set(), {"dec", "key.dec", "key.layer4"}),
+        (("low.layer3", "low.layer3"), {"low.layer3"}, {"dec"}),
+        (("low.layer3", "cur.layer2"), {"low.layer3", "layer2"}, set()),
+        (("low.layer3", "cur.layer4"), {"low.layer3", "layer2", "layer4"}, set()),
+        (("low.layer2", "past.layer4"), {"low.layer2", "layer2", "layer4"}, {"layer4"}),
+    ],
+    ids=str,
+)
+def test_whole_frames_are_needed_where_they_are_read_and_else_the_grid_is_remembered(inputs, needs, remembers):
+    cell = build(block(*inputs))
+    _, memories = states(cell, clip(3))
+    assert cell.needs == needs
+    assert [set(memory[-1]) for memory in memories] == [remembers] * 3
+
+
+def test_key_inputs_are_the_first_frames_ever_after():
+    cell, (first, *later) = build(block("key.dec", "key.layer4")), clip(4)
+    decs = run(cell, [first, *later])
+    assert all(torch.equal(dec, decs[0]) for dec in decs[1:])
+    assert not torch.equal(decs[0], run(cell, [later[0], *later])[0])
 
 
 def test_a_step_is_the_graph_that_the_genotype_draws():

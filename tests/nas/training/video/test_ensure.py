@@ -42,7 +42,7 @@ def training(monkeypatch, static, tmp_path):
         config = RetrainConfig(retrain=replace(RECIPE, **recipe), etc=etc or EtcConfig())
         cache = tmp_path / "cache"
         inputs = read_inputs(
-            config, Shapes(), size=SIZE, window=3, static_checkpoint=checkpoint, cache_dir=cache, compute=CPU
+            config, Shapes(), size=SIZE, window=3, refresh=0, static_checkpoint=checkpoint, cache_dir=cache, compute=CPU
         )
         return VideoTraining(config, inputs, CPU)
 
