@@ -38,7 +38,7 @@ def test_a_window_fills_the_memory_of_the_space(space, window):
 
 def test_what_is_said_stays_as_it_is():
     said = SearchConfig(
-        data=DataConfig(window=2),
+        data=DataConfig(window=2, refresh=4),
         candidate=CandidateConfig(max_memory=0.25),
         compute=ComputeConfig(device="cpu", precision="float32", threads=5),
     )
