@@ -146,7 +146,7 @@ def _is_grey(palette: NDArray[np.uint8]) -> bool:
 
 
 def _is_index(pixels: NDArray[np.int32]) -> bool:
-    """Whether RGB is grey everywhere, as where class numbers are saved three times."""
+    """Tell whether RGB is grey everywhere, as where class numbers are saved three times."""
     return bool((pixels == pixels[..., :1]).all())
 
 
