@@ -74,6 +74,7 @@ def main(arguments: Arguments) -> None:
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
     with RunStore.open(run_directory(arguments, config), identity=identity(config), config=to_mapping(config)) as store:
+        require_streamed_scores(store)
         log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
         prepared = prepare(config, compute)
@@ -100,6 +101,15 @@ def main(arguments: Arguments) -> None:
         if isinstance(strategy, Exportable):
             strategy.export(store.directory)
         print(report())
+
+
+def require_streamed_scores(store: RunStore) -> None:
+    """Raise RunError if trials were scored by the last frames of windows, whose rewards are not those of today.
+
+    No setting tells: candidates are streamed over meta-val since there is `agreement` among their scores.
+    """
+    if any(trial.ok and "agreement" not in trial.metrics for trial in store.trials):
+        raise RunError(f"the trials of {store.directory} were scored otherwise than today: {OTHER_CODE}")
 
 
 def run_directory(arguments: Arguments, config: SearchConfig) -> Path:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nas.runs.store import RunStore
 from nas.runs.trial import Trial
-from nas.search import evaluate_fixed_points, search, warn_of_harm
+from nas.search import evaluate_fixed_points, require_streamed_scores, search, warn_of_harm
 from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.errors import RunError
 from nas.training.candidates.early_stopping import EarlyStopping
@@ -210,3 +211,14 @@ def test_half_way_is_measured_where_nothing_is_stopped_if_told_so():
     measured = jobs_of(candidate=CandidateConfig(early_stop=False, measure_halfway=True))
     assert all(job.halfway is None for job in plain.values())
     assert all(job.halfway.keeps_going(0.0) for job in measured.values())
+
+
+def test_rewards_of_windows_are_not_mixed_with_streamed_ones(tmp_path):
+    streamed = {"miou": 0.4, "agreement": 0.9}
+    with RunStore.open(tmp_path, identity={}, config={}) as store:
+        store.append(Trial(number=0, status="failed", error="crash: gone"))
+        store.append(Trial(number=1, status="finished", reward=0.5, metrics=streamed))
+        require_streamed_scores(store)
+        store.append(Trial(number=2, status="finished", reward=0.5, metrics={"miou": 0.4}))
+        with pytest.raises(RunError, match=f"{tmp_path} were scored otherwise than today: .*--fork"):
+            require_streamed_scores(store)
