@@ -13,7 +13,15 @@ from tyro.conf import arg
 from nas.landscapes.search import Found
 from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
-from nas.settings.config import ControllerConfig, EvolutionConfig, PPOConfig, SearchConfig, SpaceConfig, require
+from nas.settings.config import (
+    ControllerConfig,
+    EvolutionConfig,
+    PPOConfig,
+    PredictorConfig,
+    SearchConfig,
+    SpaceConfig,
+    require,
+)
 
 BUDGETS = (40, 100, 200, 400)  # trials after which a search is looked at, beside its end
 
@@ -43,6 +51,7 @@ class Arguments:
     space: Annotated[SpaceConfig, arg(name="")] = field(default_factory=SpaceConfig)
     controller: ControllerConfig = field(default_factory=ControllerConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
 
     def __post_init__(self) -> None:
@@ -52,8 +61,15 @@ class Arguments:
     @property
     def search(self) -> SearchConfig:
         """Settings of a search that are the same for all."""
-        sections = {"space": self.space, "controller": self.controller, "ppo": self.ppo, "evolution": self.evolution}
-        return SearchConfig(**sections, trials=self.trials, lookahead=self.lookahead)  # type: ignore[arg-type]
+        return SearchConfig(
+            space=self.space,
+            controller=self.controller,
+            ppo=self.ppo,
+            predictor=self.predictor,
+            evolution=self.evolution,
+            trials=self.trials,
+            lookahead=self.lookahead,
+        )
 
     @property
     def budgets(self) -> tuple[int, ...]:

@@ -26,7 +26,11 @@ class Encoding:
 
     def __call__(self, cells: Sequence[Genotype]) -> Features:
         """Encode cells of the space: float32 (cells, features). Raises SpaceError for a cell of another space."""
-        tokens = np.array([self.space.tokens(cell) for cell in cells], np.int64).reshape(-1, len(self._sizes))
+        return self.encode_tokens(np.array([self.space.tokens(cell) for cell in cells], np.int64))
+
+    def encode_tokens(self, tokens: npt.NDArray[np.int64]) -> Features:
+        """Encode cells that are given as tokens (cells, D): float32 (cells, features)."""
+        tokens = tokens.reshape(-1, len(self._sizes))
         one_hot = [np.eye(size, dtype=np.float32)[column] for size, column in zip(self._sizes, tokens.T, strict=True)]
         return np.concatenate([*one_hot, *self._counts(tokens)], 1)
 

@@ -1,8 +1,8 @@
 """Every setting of every command: one default, one sentence, one check each.
 
 The defaults are the protocol on CamVid of Nekrasov et al., "Architecture Search of Dynamic Cells for Semantic Video
-Segmentation", WACV 2020, but for the loss of candidates, which `--preset paper` sets as there. A data set or a preset
-overrides them with a YAML file from `nas/settings/presets/`.
+Segmentation", WACV 2020, but for the loss of candidates and the strategy, which `--preset paper` sets as there. A data
+set or a preset overrides them with a YAML file from `nas/settings/presets/`.
 """
 
 import os
@@ -15,7 +15,7 @@ from tyro.conf import arg
 from nas.settings.errors import RunError
 
 DatasetName = Literal["camvid", "cityscapes", "shapes", "folder"]
-StrategyName = Literal["ppo", "random", "evolution"]
+StrategyName = Literal["ppo", "ppo_plain", "random", "evolution"]
 
 
 def require(condition: bool, rule: str, value: object) -> None:
@@ -192,18 +192,18 @@ class ControllerConfig:
 class PPOConfig:
     """Settings of the policy update (Schulman et al. 2017, arXiv:1707.06347)."""
 
-    clip: float = 0.1
+    clip: float = 0.2
     """Half-width of the trusted ratio interval [1 - clip, 1 + clip]."""
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-3
     """Learning rate of Adam, constant."""
     baseline_decay: float = 0.95
-    """Decay of the moving average of rewards that is the baseline."""
-    buffer: int = 100
+    """Decay of the moving average of rewards that is the baseline of `ppo_plain`."""
+    buffer: int = 32
     """Latest trials that an update goes through."""
-    minibatch: int = 10
+    minibatch: int = 32
     """Trials an Adam step."""
     update_epochs: int = 1
-    """Passes over the buffer after each trial."""
+    """Passes over the buffer at each update."""
     entropy: float = 0.0
     """Weight of the entropy bonus."""
     clip_norm: float = 2.0
@@ -217,10 +217,30 @@ class PPOConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictorConfig:
+    """Settings of what `ppo` learns from a predictor of rewards, fitted on the trials so far."""
+
+    start: int = 16
+    """Rewards before the predictor is fitted for the first time."""
+    every: int = 4
+    """Rewards between two fits, and between two updates of the policy."""
+    samples: int = 32
+    """Samples of the policy whose predicted rewards an update goes through, and as many that may be proposed."""
+    mutants: int = 100
+    """Mutants of the best cells that may be proposed, in each of four steps."""
+    optimism: float = 0.5
+    """Standard deviations of the prediction that are added to it when cells are compared for being proposed."""
+
+    def __post_init__(self) -> None:
+        require(self.start >= 2, "predictor.start must be at least 2", self.start)
+        require(min(self.every, self.samples, self.mutants) >= 1, "predictor sizes must be at least 1", self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvolutionConfig:
     """Settings of regularised evolution (Real et al. 2019, arXiv:1802.01548)."""
 
-    population: int = 20
+    population: int = 10
     """Latest trials that may be parents; the first ones are drawn uniformly."""
     tournament: int = 5
     """Members drawn to compete for being the parent; the best reward wins."""
@@ -303,11 +323,12 @@ class SearchConfig(PretrainConfig):
     candidate: CandidateConfig = field(default_factory=CandidateConfig)
     controller: ControllerConfig = field(default_factory=ControllerConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
+    predictor: PredictorConfig = field(default_factory=PredictorConfig)
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
     strategy: StrategyName | str = "ppo"
     """Strategy that proposes the cells; one of your own is package.module:name, importable from here."""
     warm_start: bool = False
-    """Start the strategy from the fixed points' cells: `ppo` imitates them first, `evolution` has them as ancestors."""
+    """Start the strategy from the fixed points' cells: PPO imitates them first, `evolution` has them as ancestors."""
     fixed_points: tuple[str, ...] = ("static", "per_frame", "tmanet", "lmanet", "tdnet")
     """Networks to score beside the candidates, before the search: the static one as it is, and hand-designed ones that
     are trained like every candidate, `per_frame` among them."""

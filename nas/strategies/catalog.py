@@ -34,7 +34,13 @@ class Entry:
 
 
 # The builders import what they build: PPO loads torch, for which a comparison of runs need not wait.
-def _ppo(config: SearchConfig, space: Space, start: Cells) -> Strategy:
+def _guided_ppo(config: SearchConfig, space: Space, start: Cells) -> Strategy:
+    from nas.strategies.guided_ppo import GuidedPPO
+
+    return GuidedPPO(space, config.controller, config.ppo, config.predictor, config.seed, start)
+
+
+def _plain_ppo(config: SearchConfig, space: Space, start: Cells) -> Strategy:
     from nas.strategies.ppo import PPO
 
     return PPO(space, config.controller, config.ppo, config.seed, start)
@@ -53,7 +59,8 @@ def _evolution(config: SearchConfig, space: Space, start: Cells) -> Strategy:
 
 
 STRATEGIES: Final[Mapping[str, Entry]] = {
-    "ppo": Entry(_ppo, ("ppo", "controller", "warm_start")),
+    "ppo": Entry(_guided_ppo, ("ppo", "controller", "predictor", "warm_start")),
+    "ppo_plain": Entry(_plain_ppo, ("ppo", "controller", "warm_start")),
     "random": Entry(_uniform, ()),
     "evolution": Entry(_evolution, ("evolution", "warm_start")),
 }

@@ -12,10 +12,12 @@ Shapes: B sequences, D decisions, H units, V choices.
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
 
+from cache.atomic import atomic_path
 from nas.settings.config import ControllerConfig
 from nas.settings.seeding import stream
 from searchspace.space import Decision
@@ -101,6 +103,11 @@ class Controller(nn.Module):
             tokens.append(column - first)
             value = output if self.factorised else self.embedding(column)
         return torch.cat(tokens, dim=1), log_prob
+
+    def export(self, directory: Path) -> None:
+        """Write the parameters, a dictionary of plain tensors, to `controller.pt`."""
+        with atomic_path(directory / "controller.pt") as temporary:
+            torch.save(self.state_dict(), temporary)
 
     def _start(self, count: int) -> Tensor:
         return self.start.expand(count, 1, -1)

@@ -1,4 +1,4 @@
-"""PPO: proximal policy optimisation of the controller, one update a trial, on one page.
+"""PPO: proximal policy optimisation of the controller, one update a trial, and nothing else, on one page.
 
 Schulman et al. 2017 (arXiv:1707.06347) with a whole cell as the only action of an episode: no value network, the
 advantage is the reward less a moving average of rewards. As in the ancestor, an update goes through the latest
@@ -16,7 +16,6 @@ from typing import Any, Final
 import torch
 from torch import Generator, Tensor
 
-from cache.atomic import atomic_path
 from nas.runs.trial import Trial
 from nas.settings.config import ControllerConfig, PPOConfig
 from nas.settings.seeding import stream
@@ -44,6 +43,20 @@ def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor,
     """Return PPO's loss to minimise, a scalar; inputs (B,). Schulman et al. 2017 (arXiv:1707.06347), eq. 7, negated."""
     ratio = (log_prob - old_log_prob).exp()
     return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+def policy_loss(controller: Controller, batch: Experience, config: PPOConfig) -> Tensor:
+    """Return the clipped surrogate less the entropy bonus, a scalar."""
+    log_prob, entropy = controller.evaluate(batch.tokens)
+    surrogate = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantage, config.clip)
+    return surrogate - config.entropy * entropy.mean()
+
+
+def minibatches(experience: Experience, size: int, seed: int) -> Iterator[Experience]:
+    """Yield an experience in a random order, `size` cells at a time."""
+    order = torch.randperm(len(experience.tokens), generator=Generator().manual_seed(seed))
+    for rows in torch.split(order, size):
+        yield Experience(experience.tokens[rows], experience.old_log_prob[rows], experience.advantage[rows])
 
 
 @contextmanager
@@ -78,7 +91,7 @@ def imitate(controller: Controller, tokens: Tensor) -> None:
 
 
 class PPO:
-    """Learns: asks the controller for a cell, and moves the controller when told how the cell did."""
+    """The strategy `ppo_plain`: asks the controller for a cell, and moves the controller when told how the cell did."""
 
     def __init__(
         self,
@@ -124,19 +137,14 @@ class PPO:
         )
 
     def loss(self, batch: Experience) -> Tensor:
-        """Return the clipped surrogate less the entropy bonus, a scalar."""
-        log_prob, entropy = self.controller.evaluate(batch.tokens)
-        surrogate = clipped_surrogate(log_prob, batch.old_log_prob, batch.advantage, self.config.clip)
-        return surrogate - self.config.entropy * entropy.mean()
+        return policy_loss(self.controller, batch, self.config)
 
     def minibatches(self, epoch: int) -> Iterator[Experience]:
         """Yield the latest trials in a random order, `minibatch` at a time; advantages are against today's baseline."""
         tokens, old_log_prob, reward = zip(*self.latest, strict=True)
-        all_tokens, all_log_prob = torch.cat(tokens), torch.cat(old_log_prob)
         advantage = torch.tensor(reward, dtype=torch.float64) - self.baseline
-        generator = Generator().manual_seed(stream(self.seed, "minibatches", self.told, epoch))
-        for rows in torch.split(torch.randperm(len(reward), generator=generator), self.config.minibatch):
-            yield Experience(all_tokens[rows], all_log_prob[rows], advantage[rows])
+        latest = Experience(torch.cat(tokens), torch.cat(old_log_prob), advantage)
+        return minibatches(latest, self.config.minibatch, stream(self.seed, "minibatches", self.told, epoch))
 
     def pending_cells(self) -> list[Genotype]:
         """List the cells asked for and not told, oldest first."""
@@ -163,6 +171,4 @@ class PPO:
         self.latest = deque(state["latest"], maxlen=self.config.buffer)
 
     def export(self, directory: Path) -> None:
-        """Write the controller's parameters, a dictionary of plain tensors, to `controller.pt`."""
-        with atomic_path(directory / "controller.pt") as temporary:
-            torch.save(self.controller.state_dict(), temporary)
+        self.controller.export(directory)

@@ -35,8 +35,8 @@ def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
     ("words", "message"),
     [
         (
-            ("--strategy", "strategy must be one of ppo, random, evolution, or package.module:name of your own"),
-            "strategy must be one of ppo, random, evolution, or package.module:name of your own",
+            ("--strategy", "chance"),
+            "strategy must be one of ppo, ppo_plain, random, evolution, or package.module:name of your own",
         ),
         (("--seeds", "1"), "seeds must be at least 2, for a spread, but got 1"),
     ],

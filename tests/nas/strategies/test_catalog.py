@@ -90,7 +90,7 @@ def test_a_module_or_a_name_that_is_not_there_or_is_no_strategy_is_told(name, re
 
 @pytest.mark.parametrize("name", ["pppo", "mine.cells:", ":Constant", "mine.cells:a b"])
 def test_a_name_of_another_form_is_answered_with_the_names_there_are(name):
-    with pytest.raises(RunError, match=r"ppo, random, evolution, or package\.module:name"):
+    with pytest.raises(RunError, match=r"ppo, ppo_plain, random, evolution, or package\.module:name"):
         SearchConfig(strategy=name)
 
 

@@ -18,8 +18,11 @@ def told(number, genotype, reward, status="finished"):
     return Trial(number=number, genotype=genotype, status="failed" if reward is None else status, reward=reward)
 
 
+PAPER = {"clip": 0.1, "learning_rate": 1e-4, "buffer": 100, "minibatch": 10}
+
+
 def ppo(seed=0, controller=SMALL, **settings):
-    return PPO(SPACE, controller, PPOConfig(**settings), seed)
+    return PPO(SPACE, controller, PPOConfig(**PAPER | settings), seed)
 
 
 def after(strategy, rewards, lookahead=1):

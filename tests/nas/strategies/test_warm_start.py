@@ -41,11 +41,11 @@ def test_evolution_starts_with_the_fixed_points():
 def test_a_cold_start_is_the_default_and_random_search_has_no_other():
     cold = make_strategy(SearchConfig(strategy="evolution"), SPACE, CELLS)
     assert cold.ask() not in CELLS
-    with pytest.raises(RunError, match="needs --strategy ppo or evolution"):
+    with pytest.raises(RunError, match="needs --strategy ppo or ppo_plain or evolution"):
         make_strategy(SearchConfig(strategy="random", warm_start=True), SPACE, CELLS)
 
 
-@pytest.mark.parametrize("name", ["ppo", "evolution"])
+@pytest.mark.parametrize("name", ["ppo", "ppo_plain", "evolution"])
 def test_a_fixed_point_outside_the_space_is_refused(name):
     with pytest.raises(SpaceError, match="not in space paper"):
         make_strategy(SearchConfig(strategy=name, warm_start=True), Space.load("paper"), CELLS)

@@ -1,0 +1,56 @@
+"""Predictor: what cells may be worth, learnt from the trials so far, and whether it is to be believed.
+
+A Bayesian ridge over what is decided where, how often each choice is made, and what goes with what: it fits in
+milliseconds, finds its penalties itself, and says how sure it is.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import BayesianRidge, RidgeCV
+from threadpoolctl import ThreadpoolController
+
+from searchspace.encoding import Encoding
+from searchspace.space import Space
+
+Tokens = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+
+class Predictor:
+    """Regression of rewards on the cells of a space; it starts without knowledge."""
+
+    def __init__(self, space: Space) -> None:
+        self._encoding = Encoding(space)
+        self._threads = ThreadpoolController()
+        self._model: BayesianRidge | None = None
+        self.explained = 0.0
+        """Share of the squared error of the mean reward that it saves on cells left out; at most 1."""
+
+    @property
+    def knows(self) -> bool:
+        """Whether it predicts cells that it has not seen better than the mean of the others does."""
+        return self.explained > 0
+
+    def fit(self, tokens: Tokens, rewards: Values) -> None:
+        """Forget everything, and learn from cells (n, D) and their rewards (n,), n at least 2."""
+        features = self._encoding.encode_tokens(tokens).astype(np.float64)
+        # The last digits depend on the number of threads, and they can decide between two cells.
+        with self._threads.limit(limits=1):
+            self._model = BayesianRidge().fit(features, rewards)
+            self.explained = explained_of_others(features, rewards, self._model.lambda_ / self._model.alpha_)
+
+    def predict(self, tokens: Tokens) -> tuple[Values, Values]:
+        """Predict cells (n, D): the mean of the true value and its standard deviation, both (n,)."""
+        assert self._model is not None, "it has learnt nothing yet"
+        with self._threads.limit(limits=1):
+            mean, deviation = self._model.predict(self._encoding.encode_tokens(tokens), return_std=True)
+        return mean, np.sqrt(np.maximum(deviation**2 - 1 / self._model.alpha_, 0))  # less the noise of a trial
+
+
+def explained_of_others(features: Values, rewards: Values, penalty: float) -> float:
+    """Return the share of the squared error that ridge regression saves against the mean, each fitted on the others."""
+    missed = RidgeCV([penalty], store_cv_results=True).fit(features, rewards).cv_results_  # squares, leave-one-out
+    n = len(rewards)
+    missed_by_mean = ((rewards - rewards.mean()) * n / (n - 1)) ** 2
+    total = float(missed_by_mean.sum())
+    return 1 - float(missed.sum()) / total if total > 0 else 0.0

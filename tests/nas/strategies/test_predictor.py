@@ -1,0 +1,80 @@
+"""The predictor: its cross-validation against refitting without each cell, and what it believes of noise."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from threadpoolctl import threadpool_limits
+
+from nas.strategies.predictor import Predictor
+from searchspace.encoding import Encoding
+from searchspace.space import Space
+
+SPACE = Space.load("paper", blocks=2)
+SIZES = [decision.choices for decision in SPACE.decisions]
+
+
+def draw(count, seed=0):
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(SIZES, size=(count, len(SIZES)))
+    return tokens, rng.normal(size=count)
+
+
+def additive(tokens):
+    effects = [np.random.default_rng([7, place]).normal(size=size) for place, size in enumerate(SIZES)]
+    return sum(effect[column] for effect, column in zip(effects, tokens.T, strict=True))
+
+
+@pytest.mark.parametrize("count", [8, 30, 90])
+def test_what_it_saves_against_the_mean_is_that_of_refitting_without_each_cell(count):
+    tokens, noise = draw(count)
+    rewards = additive(tokens) + noise
+    predictor = Predictor(SPACE)
+    predictor.fit(tokens, rewards)
+    features, model = Encoding(SPACE).encode_tokens(tokens).astype(float), predictor._model
+    missed, missed_by_mean = [], []
+    for cell in range(count):
+        others = np.arange(count) != cell
+        refitted = Ridge(alpha=model.lambda_ / model.alpha_).fit(features[others], rewards[others])
+        missed.append(rewards[cell] - refitted.predict(features[[cell]])[0])
+        missed_by_mean.append(rewards[cell] - rewards[others].mean())
+    by_hand = 1 - np.square(missed).sum() / np.square(missed_by_mean).sum()
+    assert predictor.explained == pytest.approx(by_hand, rel=1e-3, abs=1e-3)
+
+
+def test_it_knows_what_is_there_to_be_known_and_nothing_of_noise():
+    tokens, _ = draw(120)
+    predictor = Predictor(SPACE)
+    predictor.fit(tokens, additive(tokens))
+    assert predictor.knows
+    unseen, _ = draw(200, seed=1)
+    assert np.corrcoef(predictor.predict(unseen)[0], additive(unseen))[0, 1] > 0.8
+    for seed in range(10):
+        predictor.fit(tokens, draw(120, seed=seed + 2)[1])
+        assert predictor.explained < 0.1
+
+
+def test_equal_rewards_teach_it_nothing():
+    predictor = Predictor(SPACE)
+    predictor.fit(draw(20)[0], np.full(20, 0.6))
+    assert not predictor.knows
+
+
+def test_it_doubts_less_with_more_trials():
+    unseen, doubts = draw(50, seed=1)[0], []
+    for count in (20, 80, 320):
+        tokens, noise = draw(count)
+        predictor = Predictor(SPACE)
+        predictor.fit(tokens, additive(tokens) + 0.3 * noise)
+        doubts.append(predictor.predict(unseen)[1].mean())
+    assert doubts[0] > doubts[1] > doubts[2] > 0
+
+
+def test_the_number_of_threads_changes_no_digit():
+    tokens, noise = draw(80)
+    answers = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            predictor = Predictor(SPACE)
+            predictor.fit(tokens, additive(tokens) + noise)
+            answers.append(predictor.predict(tokens))
+    assert np.array_equal(answers[0], answers[1])
