@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from cache.static.network import FEATURES
+from nas.networks.heads import full_state
 from nas.networks.video_network import VideoNetwork
 from nas.settings.errors import RunError
 from searchspace.modules.cell import State
@@ -48,8 +50,8 @@ class _First(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, State]:
         static, head = self._network.static, self._network.head
-        features = static.features(images)
-        empty = self._empty if self._empty is not None else _zeros(self._network.full_state(images)[:-1])
+        features = static.features(images, {*FEATURES, *head.needs})
+        empty = self._empty if self._empty is not None else _zeros(full_state(head, features)[:-1])
         return static.classifier(features["dec"]), (*empty, *head.init_state(features))
 
 
