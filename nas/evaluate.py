@@ -54,7 +54,7 @@ class Arguments:
     latency_size: tuple[int, int] | None = None
     """Height and width of the images that costs are for, e.g. 1024 2048; by default the working size."""
     latency_clip: int = 30
-    """Frames of the clip that the mean latency is over."""
+    """Frames of the clip, the first a key frame, that mean costs are over; 0 is later frames alone."""
     latency_repeats: int = 10
     """Timed repetitions, whose median is shown; 0 measures no latency."""
     cache_dir: Path | None = None
@@ -67,8 +67,10 @@ class Arguments:
         require(is_refresh(self.refresh), REFRESH_RULE, self.refresh)
         if self.window != "auto" and self.window < 2:
             raise RunError(f"window must be at least 2 frames, or auto, but got {self.window}")
-        if self.panels < 1 or self.latency_clip < 2 or self.latency_repeats < 0:
-            raise RunError("there must be 1 panel or more, 2 frames or more in a clip, and no negative repetitions")
+        if self.panels < 1 or self.latency_clip < 0 or self.latency_clip == 1 or self.latency_repeats < 0:
+            raise RunError(
+                "there must be 1 panel or more, 2 frames or more in a clip (or 0), and no negative repetitions"
+            )
         if min(*(self.size or (1, 1)), *(self.latency_size or (1, 1))) < 1:
             raise RunError("sizes must be positive")
 
@@ -101,7 +103,9 @@ def main(arguments: Arguments) -> None:
         for path in paths:
             network, _ = load_network(path, len(data.classes), arguments.refresh)
             seeds.append(evaluate(network, data, compute, report.shown, name))
-        report.add(name, seeds, count_costs(network, timing.size) | measure_costs(network, timing, compute))
+        report.add(
+            name, seeds, count_costs(network, timing.size, timing.clip) | measure_costs(network, timing, compute)
+        )
     report.write_pictures()
     print(report.summary)
     print(folder / "report.md")

@@ -12,7 +12,7 @@ from tyro.conf import arg
 from baselines.fixed_points import FIXED_POINTS, STATIC, select
 from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
-from nas.runs.ranking import ranking
+from nas.runs.ranking import along_front, ranking
 from nas.runs.store import read_settings, read_trials
 from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
@@ -50,6 +50,9 @@ class Arguments:
     labelled frames), `lmanet` and `tdnet` (as their authors train), or a YAML file of one's own."""
     top_k: int = 2
     """Cells to train, the best by reward."""
+    pareto: int = 0
+    """Cells to train instead: so many of those that no other beats in score without costing more, spread from the
+    cheapest to the best; 0 trains the best by reward."""
     fixed_points: tuple[str, ...] | None = None
     """Fixed points to train beside the cells; by default those of the search."""
     seeds: int = 1
@@ -65,6 +68,7 @@ class Arguments:
     compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
+        require(self.pareto >= 0, "pareto must be 0 cells or more", self.pareto)
         if self.top_k < 0 or self.seeds < 1:
             raise RunError(f"there must be 0 cells or more and 1 seed or more, but got {self.top_k} and {self.seeds}")
         require(Path(self.label).name == self.label, "label must be part of a folder's name", self.label)
@@ -107,14 +111,18 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
     Raises:
         RunError: there is no run, no trial of it has finished, or a fixed point has no such name.
     """
-    ranked = ranking(read_trials(arguments.run))[: arguments.top_k]
-    if arguments.top_k and not ranked:
+    trials, count = read_trials(arguments.run), arguments.pareto or arguments.top_k
+    ranked = along_front(trials, count) if arguments.pareto else ranking(trials)[:count]
+    if arguments.pareto and not ranked and ranking(trials):
+        raise RunError(f"the run {arguments.run} is of before costs were counted; retrain its best cells with --top-k")
+    if count and not ranked:
         raise RunError(
             f"no trial of the run {arguments.run} has finished, so there is no cell to retrain; continue the search "
             "with `python -m nas.search`, or retrain the fixed points alone with --top-k 0"
         )
-    if len(ranked) < arguments.top_k:
-        log.warning("the run %s has %d cells, not %d", arguments.run, len(ranked), arguments.top_k)
+    if len(ranked) < count:
+        where = " on its front" if arguments.pareto else ""
+        log.warning("the run %s has %d cells%s, not %d", arguments.run, len(ranked), where, count)
     names = search.fixed_points if arguments.fixed_points is None else arguments.fixed_points
     found = {f"cell{trial.number}": trial.genotype for trial in ranked} | select(FIXED_POINTS, names)
     return {labelled(name, arguments.label): genotype for name, genotype in found.items()}

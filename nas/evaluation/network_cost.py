@@ -1,15 +1,18 @@
 """Costs of a whole video network, encoder included, on frames of a given size: counted and measured.
 
-Latency is of one image at a time, in eval mode, after warm-up, from a tensor on the device to logits at 1/8 there. The
-mean is over a clip of a stated length: one first frame and later frames with a full memory. The ratio is that mean over
-the time of this network's own static network, which a per-frame network runs on every frame.
+Costs are relative to those of the network's own static network, which a per-frame network runs on every frame and
+which so costs 1 by definition: of a later frame, with a full memory, and on the mean over a clip from one key frame to
+the next, a first frame and later ones.
+
+Latency is of one image at a time, with batch norms folded, after warm-up, from a tensor on the device to logits at 1/8
+there.
 """
 
 import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +20,14 @@ from numpy.typing import NDArray
 
 from nas.evaluation.head_cost import multiply_adds, state_bytes
 from nas.evaluation.latency import measure
+from nas.networks.folding import folded
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 
 log = logging.getLogger(__name__)
 
 WARM_UP: Final = 2  # rounds that are not counted
+Cost = TypeVar("Cost", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -32,38 +37,52 @@ class Timing:
     size: tuple[int, int]
     """Height and width of the images, in pixels."""
     clip: int
-    """Number of frames of the clip that a mean latency is over."""
+    """Number of frames of the clip that means are over, its first one a key frame; 0 for later frames alone."""
     repeats: int
     """Number of timed repetitions of each kind of frame; 0 measures nothing."""
 
 
-def count_costs(network: VideoNetwork, size: tuple[int, int]) -> dict[str, float]:
-    """Count a network on images of height and width `size`; nothing is computed.
+def over_clip(first: Cost, later: Cost, clip: int) -> Cost:
+    """Average over `clip` frames, of which the first costs `first` and the others `later`; 0 is an endless clip."""
+    return (first + (clip - 1) * later) / clip if clip else later
+
+
+def count_costs(network: VideoNetwork, size: tuple[int, int], clip: int = 0) -> dict[str, float]:
+    """Count a network on images of height and width `size`; nothing is computed, and the result is the same anywhere.
 
     Returns:
         `parameters`, of static network and head; `macs_first` and `macs_later`, multiply-adds of a frame as
-        `complexity` counts them, with a full memory; and `state_bytes`, that memory in float32.
+        `complexity` counts them, with a full memory; `relative_macs_later`, over those of the first frame, which are
+        the static network's, and `relative_macs`, the same on the mean `over_clip`; and `state_bytes`, that memory in
+        float32.
     """
     twin, image = copy.deepcopy(network).to("meta").eval(), torch.empty(1, 3, *size, device="meta")
     with torch.no_grad():
         state = twin.full_state(image)
         first, later = multiply_adds(lambda: twin.first(image)), multiply_adds(lambda: twin.later(image, state))
-    parameters = sum(p.numel() for p in network.parameters())
-    return {"parameters": parameters, "macs_first": first, "macs_later": later, "state_bytes": state_bytes(state)}
+    return {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "macs_first": first,
+        "macs_later": later,
+        "relative_macs": over_clip(first, later, clip) / first,
+        "relative_macs_later": later / first,
+        "state_bytes": state_bytes(state),
+    }
 
 
 def measure_costs(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:
-    """Time a network, which is moved to the device and left in eval mode, on a random image.
+    """Time a network, folded for inference, on a random image, in turns with its own static network.
 
     Returns:
         Seconds: `first`, `later` and `per_frame`, each a median with its 10th and 90th percentile as `first_low`,
-        `first_high` and so on, and the `mean` over the clip. The `ratio`, likewise with percentiles; that of the
-        per-frame network is 1. On a GPU also `peak_bytes`, the most memory that tensors took there, the weights among
-        them; the CPU has no such count. Nothing if memory does not suffice.
+        `first_high` and so on, and the `mean` over the clip. The `relative_latency`, this mean over `per_frame`, and
+        `relative_latency_later`, of a later frame alone, likewise with percentiles; those of the per-frame network are
+        1. On a GPU also `peak_bytes`, the most memory that tensors took there, the weights among them; the CPU has no
+        such count. Nothing if memory does not suffice.
     """
     if not timing.repeats:
         return {}
-    network.to(compute.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    network = folded(network).to(compute.device)
     on_cpu = compute.device.type == "cpu"
     if not on_cpu:
         torch.accelerator.reset_peak_memory_stats(compute.device)
@@ -89,14 +108,19 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
         "per_frame": lambda: network.static(image),
     }
     seconds = _rounds(list(kinds.values()), timing, compute)
-    means = (seconds[:, 0] + (timing.clip - 1) * seconds[:, 1]) / timing.clip
-    percentiles = zip(("_low", "", "_high"), np.percentile(seconds, [10, 50, 90], axis=0), strict=True)
-    times = {f"{kind}{end}": float(each) for end, row in percentiles for kind, each in zip(kinds, row, strict=True)}
-    low, ratio, high = np.percentile(means / seconds[:, 2], [10, 50, 90])
+    first, later, per_frame = seconds.T
+    means = over_clip(first, later, timing.clip)
+    ratios = np.stack([means, later], axis=1) / per_frame[:, None]
     if network.head.genotype is None:
-        low = ratio = high = 1.0
-    ratios = {"ratio_low": float(low), "ratio": float(ratio), "ratio_high": float(high)}
-    return times | ratios | {"mean": float(np.median(means))}
+        ratios = np.ones_like(ratios)
+    relative = _percentiles(("relative_latency", "relative_latency_later"), ratios)
+    return _percentiles(list(kinds), seconds) | relative | {"mean": float(np.median(means))}
+
+
+def _percentiles(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
+    """Find the median of each column of `values` (repeats, names), and its 10th and 90th percentile."""
+    ends = zip(("_low", "", "_high"), np.percentile(values, [10, 50, 90], axis=0), strict=True)
+    return {f"{name}{end}": float(value) for end, row in ends for name, value in zip(names, row, strict=True)}
 
 
 def _rounds(kinds: Sequence[Callable[[], object]], timing: Timing, compute: Compute) -> NDArray[np.float64]:

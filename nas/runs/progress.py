@@ -49,4 +49,5 @@ def outcome(trial: Trial) -> str:
         return f"failed: {trial.error}"
     stopped = " (stopped half-way)" if trial.status == "early_stopped" else ""
     halves = " with half batches" if trial.batch_parts > 1 else ""
-    return f"reward {trial.reward:.4f}{stopped}{halves} in {trial.seconds:.0f} s"
+    cost = f", {trial.cost['relative_macs']:.2f} of per-frame" if "relative_macs" in trial.cost else ""
+    return f"reward {trial.reward:.4f}{cost}{stopped}{halves} in {trial.seconds:.0f} s"

@@ -30,14 +30,30 @@ def ranking(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def pareto_front(trials: Sequence[Trial], cost: str) -> list[Trial]:
-    """Find the distinct cells and fixed points that no other beats in reward without costing more, cheapest first.
+    """Find the distinct cells and fixed points that no other beats in worth without costing more, cheapest first.
 
     Args:
         trials: only those with a reward and with this cost can be on the front.
         cost: `latency`, or a name in `Trial.cost`.
     """
     fixed = [trial for trial in fixed_points(trials) if trial.ok and cost_of(trial, cost) is not None]
-    return front([*with_cost(trials, cost), *fixed], lambda trial: cost_of(trial, cost) or 0.0, reward_of)
+    return front([*with_cost(trials, cost), *fixed], lambda trial: cost_of(trial, cost) or 0.0, worth_of)
+
+
+def along_front(trials: Sequence[Trial], count: int, cost: str = "relative_macs") -> list[Trial]:
+    """Choose cells among those that no other cell beats in worth without costing more, spread over their costs.
+
+    Returns:
+        `count` cells, cheapest first, or as many as there are: the cheapest, the best, and between them those next to
+        evenly spaced costs. One alone is the best.
+    """
+    left = front(with_cost(trials, cost), lambda trial: trial.cost[cost], worth_of)
+    chosen: list[Trial] = []
+    for place in np.linspace(left[-1].cost[cost], left[0].cost[cost], min(count, len(left))) if left else ():
+        nearest = min(left, key=lambda trial: abs(trial.cost[cost] - place))
+        left.remove(nearest)
+        chosen.append(nearest)
+    return sorted(chosen, key=lambda trial: trial.cost[cost])
 
 
 def front(items: Iterable[Item], cost: Callable[[Item], float], worth: Callable[[Item], float]) -> list[Item]:
@@ -108,3 +124,8 @@ def reward_of(trial: Trial) -> float:
     if trial.reward is None:
         raise ValueError(f"trial {trial.name} failed and has no reward")
     return trial.reward
+
+
+def worth_of(trial: Trial) -> float:
+    """Return the reward of a trial before its costs count, which is the reward where there is no target of cost."""
+    return trial.metrics.get("worth", reward_of(trial))

@@ -35,10 +35,12 @@ class Trial:
     """Reward half-way through training; None if the trial never got there or has no half-way."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Scores on meta-val, in [0, 1]: `miou`, `fwiou`, `mean_accuracy`, and against the static network's own labels
-    `agreement` (share of pixels) and `agreement_miou`; and `loss`, the last epoch's mean training loss."""
+    `agreement` (share of pixels) and `agreement_miou`; `worth`, the reward before costs count; and `loss`, the last
+    epoch's mean training loss."""
     cost: Mapping[str, float] = field(default_factory=dict)
     """Costs of one later frame after the encoder (cell or static decoder, and classifier; batch 1, memory full):
-    `parameters`, `macs`, and `state_bytes`, what is remembered between frames."""
+    `parameters`, `macs`, and `state_bytes`, what is remembered between frames. Over the per-frame network's multiply-
+    adds, encoder included: `relative_macs_later`, and on the mean over a clip with its key frames `relative_macs`."""
     latency: float | None = None
     """Median seconds of one later frame after the encoder, batch 1, as the worker measured it beside all else."""
     seed: int = 0

@@ -145,7 +145,10 @@ class CandidateConfig:
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
     objective: Literal["geometric_mean"] = "geometric_mean"
-    """Objective that makes the reward: the geometric mean of mIoU, fwIoU and mean class accuracy."""
+    """Objective that says what scores are worth: the geometric mean of mIoU, fwIoU and mean class accuracy."""
+    max_cost: Annotated[float | None, arg(name="max-cost", prefix_name=False)] = None
+    """Multiply-adds of a cell's clip, key frames among them, over those of the per-frame network, in (0, 1]: the reward
+    of a cell that costs more is its worth times (max-cost / cost). By default costs are recorded and not judged."""
     early_stop: bool = True
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
     measure_halfway: bool = False
@@ -163,6 +166,8 @@ class CandidateConfig:
         require(self.logit_weight + self.label_weight > 0, rule, terms)
         require(self.learning_rate > 0, "candidate.learning-rate must be positive", self.learning_rate)
         require(self.clip_norm > 0, "candidate.clip-norm must be positive", self.clip_norm)
+        rule = "max-cost is a share of what the per-frame network costs and must lie in (0, 1]"
+        require(self.max_cost is None or 0 < self.max_cost <= 1, rule, self.max_cost)
         bounded = self.max_memory == "auto" or self.max_memory > 0
         require(bounded, "max-candidate-memory must be positive, or auto", self.max_memory)
         whole = self.epochs % 2 == 0 or not (self.early_stop or self.measure_halfway)

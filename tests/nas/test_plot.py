@@ -66,11 +66,11 @@ def test_a_log_becomes_pictures_and_the_numbers_beside_them(tmp_path):
         ["per_frame", "finished", "", "0.5", "", ""],
     ]
     assert table(tmp_path / "plots" / "pareto.csv") == [
-        ["trial", "status", "reward", "parameters", "on_front_of_parameters"],
-        ["1", "finished", "0.75", "900.0", "1"],
-        ["3", "early_stopped", "0.5", "500.0", "0"],
-        ["0", "finished", "0.25", "1000.0", "0"],
-        ["per_frame", "finished", "0.5", "10.0", "1"],
+        ["trial", "status", "reward", "worth", "parameters", "on_front_of_parameters"],
+        ["1", "finished", "0.75", "0.75", "900.0", "1"],
+        ["3", "early_stopped", "0.5", "0.5", "500.0", "0"],
+        ["0", "finished", "0.25", "0.25", "1000.0", "0"],
+        ["per_frame", "finished", "0.5", "0.5", "10.0", "1"],
     ]
     assert table(tmp_path / "plots" / "sampling.csv") == [
         ["kind", "choice", "first_trial", "last_trial", "share", "share_if_uniform"],

@@ -22,10 +22,11 @@ SENTENCES: Final = {
     "that left the frame or were covered; the labels' own score is what a network gets that is always right; one that "
     "is smooth and never sees small things can exceed it",
     "params": "of the whole network, the static decoder among them",
-    "MACs, state": "of a later frame of {timed}, encoder included, with a full memory; that memory in float32",
-    "latency": "median of {repeats} single frames of {timed}, from image to logits at 1/8; the mean is over a clip of "
-    "{clip} frames, and the ratio is that mean over the time of the static network alone, which the per-frame network "
-    "is, so that its own is 1",
+    "costs": "for frames of {timed}, encoder included, on the mean over {clip}, over those of the static network "
+    "alone, which the per-frame network is, so that its own are 1; MACs are counted and the same on any machine; the "
+    "state is a full memory in float32",
+    "latency": "median of {repeats} single frames, from image to logits at 1/8, batch norms folded into convolutions, "
+    "in turns with the static network",
     "computed on": "{device}, {precision}, {threads} CPU threads, torch {torch}; {machine}",
 }
 
@@ -45,7 +46,7 @@ def evaluation_facts(
         "gap": SHORT_GAP,
         "timed": "{}x{}".format(*timing.size),
         "repeats": timing.repeats,
-        "clip": timing.clip,
+        "clip": f"a clip of {timing.clip} frames, the first a key frame" if timing.clip else "later frames",
         "device": torch.cuda.get_device_name(compute.device) if on_gpu else compute.device,
         "precision": "float32" if compute.dtype is None else "bfloat16",
         "threads": torch.get_num_threads(),

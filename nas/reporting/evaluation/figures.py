@@ -31,11 +31,11 @@ def accuracy(rows: Sequence[Row]) -> Figure:
     """
     placed = {number: row for number, row in enumerate(rows) if is_placed(row)}
     scores = {number: [100 * seed["miou"] for seed in row.scores] for number, row in placed.items()}
-    points = {number: (row.cost["ratio"], float(np.mean(scores[number]))) for number, row in placed.items()}
+    points = {number: (row.cost["relative_latency"], float(np.mean(scores[number]))) for number, row in placed.items()}
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     best = front(points.values(), lambda point: point[0], lambda point: point[1])
-    slowest = max(row.cost.get("ratio_high", row.cost["ratio"]) for row in placed.values())
+    slowest = max(row.cost.get("relative_latency_high", row.cost["relative_latency"]) for row in placed.values())
     times, heights = zip(*best, (slowest, best[-1][1]), strict=True)
     axes.plot(times, heights, color=BLACK, linewidth=1.2, drawstyle="steps-post", label="Pareto front", zorder=2)
     for rank, (number, (x, y)) in enumerate(points.items()):
@@ -44,7 +44,9 @@ def accuracy(rows: Sequence[Row]) -> Figure:
             "color": LINES[number % len(LINES)],
             "marker": MARKERS[(number + number // len(LINES)) % len(MARKERS)],
             "ms": max(6, 11 - rank),  # what coincides shows below what is smaller
-            "xerr": [[x - cost["ratio_low"]], [cost["ratio_high"] - x]] if "ratio_low" in cost else None,
+            "xerr": [[x - cost["relative_latency_low"]], [cost["relative_latency_high"] - x]]
+            if "relative_latency_low" in cost
+            else None,
             "yerr": None if np.isnan(deviation) else deviation,
         }
         axes.errorbar(
@@ -61,7 +63,7 @@ def accuracy(rows: Sequence[Row]) -> Figure:
 
 def is_placed(row: Row) -> bool:
     """Tell whether a network has a place in `accuracy`."""
-    return "ratio" in row.cost and all("miou" in seed for seed in row.scores)
+    return "relative_latency" in row.cost and all("miou" in seed for seed in row.scores)
 
 
 def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:

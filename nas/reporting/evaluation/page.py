@@ -15,8 +15,8 @@ PICTURES: Final = {  # stem of the file -> caption
     "panels": "Some frames, their labels, and what each network's first seed makes of them; black has no label.",
 }
 KEY: Final = (
-    "± is the standard deviation over so many seeds. TC is temporal consistency. The ratio is the mean latency over "
-    "that of the per-frame network."
+    "± is the standard deviation over so many seeds. TC is temporal consistency. MACs and time are means over a "
+    "clip, over those of the per-frame network."
 )
 
 

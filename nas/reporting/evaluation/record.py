@@ -13,6 +13,7 @@ from nas.settings.errors import RunError
 Numbers = Mapping[str, float]
 
 RECORD: Final = "evaluation.json"
+RENAMED: Final = {f"ratio{end}": f"relative_latency{end}" for end in ("", "_low", "_high")}  # in files of before
 
 
 @dataclass(frozen=True)
@@ -74,4 +75,5 @@ class Evaluated:
 
 
 def _row(name: str, scores: list[dict[str, float]], iou: list[list[float | None]], cost: dict[str, float]) -> Row:
-    return Row(name, scores, [[nan if value is None else value for value in each] for each in iou], cost)
+    costs = {RENAMED.get(each, each): value for each, value in cost.items()}
+    return Row(name, scores, [[nan if value is None else value for value in each] for each in iou], costs)

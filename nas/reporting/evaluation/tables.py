@@ -17,10 +17,10 @@ SCORES: Final[Columns] = (
 )
 COSTS: Final[Columns] = (
     ("params (M)", "parameters", 1e-6, 2),
-    ("MACs (G)", "macs_later", 1e-9, 2),
-    ("state (kB)", "state_bytes", 1e-3, 0),
+    ("MACs / per-frame", "relative_macs", 1, 2),
+    ("time / per-frame", "relative_latency", 1, 2),
     ("mean (ms)", "mean", 1e3, 1),
-    ("ratio", "ratio", 1, 2),
+    ("state (kB)", "state_bytes", 1e-3, 0),
     ("peak (MB)", "peak_bytes", 1e-6, 0),
 )
 PROTOCOLS: Final[Columns] = (

@@ -10,7 +10,7 @@ from nas.runs.ranking import sampled
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
 from nas.training.candidates.inputs import Prepared
-from nas.training.candidates.objective import OBJECTIVES
+from nas.training.candidates.objective import explanation
 from nas.training.candidates.windows import scored_places
 from searchspace.space import Space
 
@@ -60,7 +60,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "val_clips": len(evaluator.val_clips),
         "key_frames": f"a key frame every {refresh} frames" if refresh else "one key frame each, the first",
         "window": config.data.window,
-        "reward": OBJECTIVES[candidate.objective].explanation,
+        "reward": explanation(candidate.objective, candidate.max_cost),
         "epochs": candidate.epochs,
         "train_windows": candidate.windows or len(evaluator.train_windows),
         "gaps": " and ".join(map(str, config.data.gaps)),

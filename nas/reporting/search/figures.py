@@ -3,7 +3,7 @@
 Each function returns a figure that belongs to nobody's global state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nas.reporting.search.curves import SMOOTHING, RewardCurve
 from nas.reporting.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, finish, trial_axis
-from nas.runs.ranking import cost_of, reward_of
+from nas.runs.ranking import cost_of, reward_of, worth_of
 from nas.runs.trial import Trial
 
 FIXED_POINTS: Final = (  # line and shape of each one's colour
@@ -28,9 +28,9 @@ OUTCOMES: Final = {  # name, face, edge and shape of a trial's point
     "repeated": ("repeat of an earlier cell", "none", GREY, "s"),
 }
 COSTS: Final = {  # axis and scale
+    "relative_macs": ("MACs of a clip / those of the per-frame network", 1),
     "parameters": ("parameters of cell and classifier (thousands)", 1e-3),
-    "macs": ("MACs of one later frame after the encoder (millions)", 1e-6),
-    "latency": ("time of that frame (ms), measured beside other work", 1e3),
+    "latency": ("time of a later frame after the encoder (ms), beside other work", 1e3),
 }
 PANEL: Final = 4.3  # inches, in height and width
 REWARD: Final = "reward on meta-val ({}, 0 to 1)"
@@ -62,21 +62,20 @@ def rewards(curve: RewardCurve, fixed_points: Sequence[Trial], objective: str) -
 
 
 def pareto(
-    cells: Mapping[str, Sequence[Trial]], fronts: Mapping[str, Sequence[Trial]], fixed: Sequence[Trial], objective: str
+    cells: Mapping[str, Sequence[Trial]], fronts: Mapping[str, Sequence[Trial]], fixed: Sequence[Trial]
 ) -> Figure:
-    """Draw reward against each cost, with the front of what no other beats in both.
+    """Draw worth, the reward before costs count, against each cost, with the front of what no other beats in both.
 
     Args:
         cells: cost -> the distinct cells for which it is known.
         fronts: cost -> cells and fixed points on the front, cheapest first.
         fixed: fixed points, drawn where they have the cost.
-        objective: label of what the reward is.
     """
     figure = Figure(figsize=(PANEL * len(cells) + 0.3, PANEL + 0.8), layout="constrained")
     grid = figure.subplots(1, len(cells), squeeze=False, sharey=True).flat
     for axes, (cost, trials) in zip(grid, cells.items(), strict=True):
         _against(axes, cost, trials, fronts[cost], fixed)
-    figure.axes[0].set_ylabel(REWARD.format(objective))
+    figure.axes[0].set_ylabel("score on meta-val, before costs count (0 to 1)")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
     return figure
@@ -87,9 +86,9 @@ def _against(axes: Axes, cost: str, cells: Sequence[Trial], front: Sequence[Tria
     title, scale = COSTS[cost]
 
     def place(trial: Trial) -> tuple[float, float]:
-        return scale * (cost_of(trial, cost) or 0.0), reward_of(trial)
+        return scale * (cost_of(trial, cost) or 0.0), worth_of(trial)
 
-    _scatter(axes, cells, [place(trial)[0] for trial in cells])
+    _scatter(axes, cells, [place(trial)[0] for trial in cells], worth_of)
     steps = [place(trial) for trial in front]
     axes.plot(*zip(*steps, strict=True), color=BLACK, lw=1, zorder=2, drawstyle="steps-post", label="Pareto front")
     for rank, (trial, (colour, _, marker)) in enumerate(zip(fixed, FIXED_POINTS * len(fixed), strict=False)):
@@ -120,12 +119,12 @@ def _number(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
             axes.annotate(name, (x, y), (4, 3), textcoords="offset points", fontsize=7.5)
 
 
-def _scatter(axes: Axes, trials: Sequence[Trial], x: Sequence[float]) -> None:
+def _scatter(axes: Axes, trials: Sequence[Trial], x: Sequence[float], y: Callable[[Trial], float] = reward_of) -> None:
     """Draw trials as points of a shape for each outcome, smaller where there are many."""
     size = 26 if len(trials) < 200 else 9
     groups: dict[str, list[tuple[float, float]]] = {outcome: [] for outcome in OUTCOMES}
     for trial, place in zip(trials, x, strict=True):
-        groups["repeated" if trial.repeat_of is not None else trial.status].append((place, reward_of(trial)))
+        groups["repeated" if trial.repeat_of is not None else trial.status].append((place, y(trial)))
     for outcome, points in groups.items():
         if points:
             name, face, edge, marker = OUTCOMES[outcome]

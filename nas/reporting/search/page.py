@@ -36,8 +36,8 @@ PLOTS: Final = {  # name -> heading and caption
     ),
     "cells": ("The best cells", "Inputs stand left, the output right; a card is a block, which joins two tensors."),
     "pareto": (
-        "Reward against cost",
-        "The line joins the cells and fixed points that no other beats in reward without costing more. Numbers are "
+        "Score against cost",
+        "The line joins the cells and fixed points that no other beats in score without costing more. Numbers are "
         "trials; times were measured on the workers beside all else that ran there.",
     ),
 }

@@ -8,7 +8,7 @@ from typing import Final
 from nas.reporting.plot import Plot
 from nas.reporting.search import cell_drawing, figures, sampling_figure
 from nas.reporting.search.curves import Shares, reward_curve, sampled_shares
-from nas.runs.ranking import cost_of, fixed_points, pareto_front, ranking, sampled, with_cost
+from nas.runs.ranking import cost_of, fixed_points, pareto_front, ranking, sampled, with_cost, worth_of
 from nas.runs.trial import Trial
 from searchspace.space import Space
 
@@ -44,9 +44,8 @@ def draw(trials: Sequence[Trial], space: Space, objective: str) -> list[Plot]:
     if costs := [cost for cost in figures.COSTS if with_cost(trials, cost)]:
         cells = {cost: with_cost(trials, cost) for cost in costs}
         fronts = {cost: pareto_front(trials, cost) for cost in costs}
-        plots.append(
-            Plot("pareto", figures.pareto(cells, fronts, fixed, objective), list(_pareto_rows([*best, *fixed], fronts)))
-        )
+        rows = list(_pareto_rows([*best, *fixed], fronts))
+        plots.append(Plot("pareto", figures.pareto(cells, fronts, fixed), rows))
     return plots
 
 
@@ -74,13 +73,14 @@ def _shares_rows(panels: Sequence[Shares]) -> Iterator[Row]:
 
 
 def _pareto_rows(cells: Sequence[Trial], fronts: Mapping[str, Sequence[Trial]]) -> Iterator[Row]:
-    yield "trial", "status", "reward", *fronts, *(f"on_front_of_{cost}" for cost in fronts)
+    yield "trial", "status", "reward", "worth", *fronts, *(f"on_front_of_{cost}" for cost in fronts)
     for trial in cells:
         costs = [cost_of(trial, cost) for cost in fronts]
         yield (
             trial.fixed_point or trial.number,
             trial.status,
             trial.reward,
+            worth_of(trial) if trial.ok else None,
             *costs,
             *(int(trial in front) for front in fronts.values()),
         )

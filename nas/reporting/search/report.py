@@ -22,7 +22,7 @@ from nas.settings.automatic import load_space
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping, to_mapping, write_mapping
 from nas.training.candidates.inputs import Prepared
-from nas.training.candidates.objective import OBJECTIVES
+from nas.training.candidates.objective import label
 from searchspace.space import Space
 
 REPORT: Final = "report.md"
@@ -59,7 +59,7 @@ def write_report(
     write_mapping(run / FACTS, facts)
     if not (run / DATA).exists():  # data do not change while a run lasts
         data_plot(prepared).save((run / DATA).parent)
-    drawn = plots.draw(trials, space, OBJECTIVES[config.candidate.objective].label)
+    drawn = plots.draw(trials, space, label(config.candidate.objective, config.candidate.max_cost))
     pictures = [path.relative_to(run) for path in plots.save(drawn, run) if path.suffix == ".png"]
     write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
@@ -79,7 +79,7 @@ def redraw(run: Path) -> list[Path]:
     config = replace(config, trials=max(config.trials, len(sampled(trials))))  # a later call may have asked for more
     facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
     space = load_space(config.space)
-    drawn = plots.draw(trials, space, OBJECTIVES[config.candidate.objective].label)
+    drawn = plots.draw(trials, space, label(config.candidate.objective, config.candidate.max_cost))
     paths = plots.save(drawn, run)
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn))
     return [*paths, run / HTML]

@@ -18,17 +18,17 @@ COLUMNS: Final = (
     "mIoU %",
     "fwIoU %",
     "mAcc %",
+    "of per-frame",
     "params (k)",
-    "MACs (M)",
     "state (kB)",
     "step (ms)",
     "seconds",
     "status",
 )
 
-COSTS: Final = ("parameters", "macs", "state_bytes")
 COLUMNS_KEY: Final = (
-    "params, MACs, step: cell and classifier on one later frame, after the encoder; per_frame: the static decoder. "
+    "of per-frame: multiply-adds of a clip, key frames and encoder included, over the per-frame network's.\n"
+    "params, step: cell and classifier on one later frame, after the encoder; per_frame: the static decoder. "
     "state: memory between frames.\nstep: a median measured on the worker that trained the cell, beside all else that "
     "ran there; to compare roughly, in one run only."
 )
@@ -41,10 +41,10 @@ KEY: Final = (
 def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> str:
     """Show the best cells and all fixed points in one table, best reward first; only cells have a rank.
 
-    Scores are on meta-val; parameters, MACs and the step's time are those of one later frame of the head, the state is
-    what it remembers between frames. A fixed point of several seeds shows means, and the spread (sample standard
-    deviation) and number of its rewards. Fixed points that failed stand last, with their status. An empty table says
-    so. `form` is tabulate's name of the format.
+    Scores are on meta-val; the cost is that of a clip over the per-frame network's, parameters and the step's time are
+    those of one later frame of the head, the state is what it remembers between frames. A fixed point of several seeds
+    shows means, and the spread (sample standard deviation) and number of its rewards. Fixed points that failed stand
+    last, with their status. An empty table says so. `form` is tabulate's name of the format.
     """
     ranks = {id(trial): rank for rank, trial in enumerate(ranking(trials)[:top], start=1)}
     shown = ranking(trials)[:top] + fixed_points(trials)
@@ -59,7 +59,8 @@ def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> 
 
 def _row(trial: Trial, spread: tuple[float, int] | None) -> list[str]:
     scores = [_number(trial.metrics.get(name), 100, 2) for name in ("miou", "fwiou", "mean_accuracy")]
-    costs = [_number(trial.cost.get(name), 1e-6 if name == "macs" else 1e-3, 1) for name in COSTS]
+    costs = [_number(trial.cost.get("relative_macs"), 1, 2)]
+    costs += [_number(trial.cost.get(name), 1e-3, 1) for name in ("parameters", "state_bytes")]
     times = [_number(trial.latency, 1e3, 1), _number(trial.seconds, 1, 1)]
     reward = _number(trial.reward, 1, 4)
     if spread is not None:
@@ -91,8 +92,14 @@ def winners(trials: Sequence[Trial]) -> str:
     if not cells:
         return ""
     best = [max(group, key=reward_of) for group in (cells, fixed) if group]
-    phrases = [f"{trial.name} with a reward of {reward_of(trial):.4f}" for trial in best]
+    phrases = [f"{trial.name} with a reward of {reward_of(trial):.4f}{_share(trial)}" for trial in best]
     return f"The best cell is {', and the best fixed point '.join(phrases)}."
+
+
+def _share(trial: Trial) -> str:
+    """Say what a trial costs, if that is known."""
+    cost = trial.cost.get("relative_macs")
+    return "" if cost is None else f" at {cost:.2f} of the per-frame network's multiply-adds"
 
 
 def failures(trials: Sequence[Trial], form: str = "github") -> str:

@@ -24,6 +24,9 @@ class Clips:
         self._names = tuple(name for name in cache.arrays if name not in LABELS)
         self.sizes = {name: cache.tensor(name).shape[1:] for name in self._names}
         """(channels, height, width) of each feature of a frame."""
+        height, width = cache.tensor("label").shape[1:]
+        self.image_size = (height, width)
+        """Height and width that the static network saw the frames at."""
         self._rows = open_rows(cache, (*self._names, *LABELS), compute.device, budget)
 
     def batches(self, windows: Iterable[Tensor], *, label: str, of: slice) -> Iterator[Batch]:

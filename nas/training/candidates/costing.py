@@ -1,39 +1,49 @@
-"""Costing a candidate: what one later frame takes after the encoder, counted and measured."""
+"""Costing a candidate: what its later frames take, counted beside the per-frame network's, and measured."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from cache.static.network import StaticNetwork
 from nas.evaluation.head_cost import complexity
 from nas.evaluation.latency import measure
+from nas.evaluation.network_cost import count_costs
 from nas.networks.heads import Head, full_state
+from nas.networks.video_network import VideoNetwork
 from nas.training.candidates.clips import Clips
 
 REPEATS: Final = 5  # of a step, whose median is its latency
+RELATIVE: Final = ("relative_macs", "relative_macs_later")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Costs of one later frame, batch 1, with a full memory."""
+    """Costs of a candidate, batch 1, with a full memory."""
 
-    counts: Mapping[str, int]
-    """`parameters`, `macs` and `state_bytes`, as `complexity` counts them."""
+    counts: Mapping[str, float]
+    """`parameters`, `macs` and `state_bytes` of a later frame after the encoder, as `complexity` counts them; and
+    `relative_macs` and `relative_macs_later`, encoder included, over the per-frame network's, as `count_costs` does."""
     latency: float
-    """Median seconds on this machine."""
+    """Median seconds of a later frame after the encoder, on this machine."""
 
 
 @torch.no_grad()
-def cost(head: Head, clips: Clips, position: int, decoder: nn.Module) -> Costs:
+def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh: int = 0) -> Costs:
     """Count and time a head on a frame; what it has learnt makes no difference.
+
+    The relative costs are counted and not timed: they are the same on all machines, and so are rewards that hang on
+    them. Timing whole frames would take seconds, and other workers run beside it.
 
     Args:
         head: left in eval mode.
         clips: that hold the frame.
         position: of the frame.
-        decoder: the static one, which runs on every frame for a head that needs `dec`.
+        static: network that the features are of; its decoder runs on every frame for a head that needs `dec`.
+        refresh: frames from one key frame to the next; 0 has none after a clip's first.
     """
     head.train(False)
     features = clips.frame(position)
@@ -42,10 +52,13 @@ def cost(head: Head, clips: Clips, position: int, decoder: nn.Module) -> Costs:
     def later_frame() -> Tensor:
         with clips.compute.autocast():
             if "dec" in head.needs:
-                decoder(features)
+                static.decoder(features)
             dec, _ = head.step(features, state)
             logits: Tensor = head.classifier(dec)
             return logits
 
     latency = measure(later_frame, clips.compute.device, repeats=REPEATS).median
-    return Costs(complexity(head, clips.sizes, decoder), latency)
+    network = VideoNetwork(copy.deepcopy(static), copy.deepcopy(head))  # which may share their classifier
+    whole = count_costs(network, clips.image_size, refresh)
+    counts = complexity(head, clips.sizes, static.decoder) | {name: whole[name] for name in RELATIVE}
+    return Costs(counts, latency)

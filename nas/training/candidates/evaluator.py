@@ -21,7 +21,7 @@ from nas.training.candidates.clips import Clips
 from nas.training.candidates.costing import cost
 from nas.training.candidates.job import Job
 from nas.training.candidates.memory import training_memory
-from nas.training.candidates.objective import OBJECTIVES
+from nas.training.candidates.objective import OBJECTIVES, factor_of_cost
 from nas.training.candidates.scoring import score
 from nas.training.candidates.teaching import Teaching
 from nas.training.candidates.training import Trainer
@@ -67,7 +67,8 @@ class Standing:
     epochs: int
     """Number of epochs trained."""
     metrics: Mapping[str, float]
-    """Scores on meta-val, in [0, 1], and the mean training `loss` of the last epoch, if there was one."""
+    """Scores on meta-val, in [0, 1], their `worth` to the objective, whatever the candidate costs, and the mean
+    training `loss` of the last epoch, if there was one."""
     reward: float
     """Reward for these scores at the candidate's costs."""
 
@@ -111,14 +112,16 @@ class Evaluator:
         start = time.perf_counter()
         spec, epochs = self._spec, self._spec.candidate.epochs if job.trained else 0
         head = self._build(job)
-        costs = cost(head, self._clips, spec.val_clips[0][-1], self._static.decoder)
+        costs = cost(head, self._clips, spec.val_clips[0][-1], self._static, spec.refresh)
+        factor = factor_of_cost(costs.counts["relative_macs"], spec.candidate.max_cost)
         descent = self._trainer.descent(head)
 
         def trained(some: range) -> Standing:
             loss = self._trainer.train(head, descent, some, seed=job.seed, parts=parts)
             scores = score(head, self._static.classifier, self._clips, spec.val_clips, spec.refresh)
-            metrics = scores | ({"loss": loss} if some else {})
-            return Standing(some.stop, metrics, self._objective.reward(scores, costs.counts))
+            worth = self._objective.worth(scores)
+            metrics = scores | {"worth": worth} | ({"loss": loss} if some else {})
+            return Standing(some.stop, metrics, worth * factor)
 
         halfway = end = None
         if job.halfway is not None:

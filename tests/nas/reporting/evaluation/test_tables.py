@@ -13,7 +13,7 @@ CELL = Row(
     "cell3",
     [{"miou": 0.5, "windowed_miou": 0.25, "tc": 0.8}, {"miou": 0.6, "windowed_miou": 0.35, "tc": 0.8}],
     [[0.4, NAN, 0.6], [0.5, NAN, 0.7]],
-    {"parameters": 3_200_000, "macs_later": 1.5e9, "state_bytes": 2500, "mean": 0.05, "ratio": 0.56},
+    {"parameters": 3_200_000, "relative_macs": 0.43, "state_bytes": 2500, "mean": 0.05, "relative_latency": 0.56},
 )
 FLOOR = Row("per_frame", [{"miou": 0.4, "first_miou": 0.3}], [[0.4, NAN, 0.4]], {"parameters": 2_850_000})
 LABELS = Row("labels", [{"tc": 0.9}], [], {})
@@ -30,9 +30,10 @@ def rows(text):
 
 
 def test_a_network_is_a_line_with_mean_and_spread_over_its_seeds():
+    relative = ["MACs / per-frame", "time / per-frame"]
     assert cells(summary([CELL, FLOOR, LABELS])) == [
-        ["network", "seeds", "mIoU %", "TC %", "params (M)", "MACs (G)", "state (kB)", "mean (ms)", "ratio"],
-        ["cell3", "2", "55.00 ± 7.07", "80.00 ± 0.00", "3.20", "1.50", "2", "50.0", "0.56"],
+        ["network", "seeds", "mIoU %", "TC %", "params (M)", *relative, "mean (ms)", "state (kB)"],
+        ["cell3", "2", "55.00 ± 7.07", "80.00 ± 0.00", "3.20", "0.43", "0.56", "50.0", "2"],
         ["per_frame", "1", "40.00", "–", "2.85", "–", "–", "–", "–"],  # noqa: RUF001
         ["labels", "–", "–", "90.00", "–", "–", "–", "–", "–"],  # noqa: RUF001
     ]
@@ -70,7 +71,7 @@ def test_classes_are_lines_and_those_without_labels_have_no_score():
 def test_csv_has_a_line_a_seed_in_plain_units():
     table = rows(numbers_csv([CELL, LABELS]))
     assert table[0] == ["network", "seed", "miou", "windowed_miou", "tc", *CELL.cost]
-    assert table[2] == ["cell3", "1", "0.6", "0.35", "0.8", "3200000", "1500000000.0", "2500", "0.05", "0.56"]
+    assert table[2] == ["cell3", "1", "0.6", "0.35", "0.8", "3200000", "0.43", "2500", "0.05", "0.56"]
     assert table[3] == ["labels", "0", "", "", "0.9", "", "", "", "", ""]
     assert rows(classes_csv([FLOOR], NAMES, SHARES))[1:] == [
         ["per_frame", "0", "sky", "0.25", "0.4"],
@@ -81,7 +82,9 @@ def test_csv_has_a_line_a_seed_in_plain_units():
 
 def test_the_front_joins_networks_that_none_beats_without_being_slower():
     def row(name, ratio, *scores):
-        return Row(name, [{"miou": score} for score in scores], [[score] for score in scores], {"ratio": ratio})
+        return Row(
+            name, [{"miou": score} for score in scores], [[score] for score in scores], {"relative_latency": ratio}
+        )
 
     untimed = Row("untimed", [{"miou": 0.9}], [[0.9]], {})
     rows_ = [row("slow", 0.9, 0.6), row("beaten", 0.8, 0.2, 0.4), row("fast", 0.5, 0.4, 0.6), untimed]
@@ -95,7 +98,7 @@ def test_the_front_joins_networks_that_none_beats_without_being_slower():
 
 
 def test_a_measured_ratio_has_whiskers():
-    cost = {"ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.7}
+    cost = {"relative_latency": 0.5, "relative_latency_low": 0.4, "relative_latency_high": 0.7}
     axes = accuracy([Row("cell", [{"miou": 0.5}], [[0.5]], cost)]).axes[0]
     [whiskers] = [segments.get_segments() for segments in axes.collections]
     assert whiskers[0][:, 0].tolist() == pytest.approx([0.4, 0.7])

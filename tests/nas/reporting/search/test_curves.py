@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from nas.reporting.search.curves import EARLIER, expected_shares, reward_curve, sampled_shares
-from nas.runs.ranking import pareto_front, ranking
+from nas.runs.ranking import along_front, pareto_front, ranking
 from nas.runs.trial import Trial
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
@@ -123,3 +125,28 @@ def test_the_front_holds_the_cells_and_fixed_points_that_nobody_beats_at_their_c
     assert [t.number for t in pareto_front(trials[:-2], "parameters")] == [0, 1, 5]
     assert [t.name for t in pareto_front(trials, "parameters")] == ["per_frame"]
     assert pareto_front(trials, "macs") == pareto_front(trials, "latency") == []
+
+
+def test_the_front_is_of_what_scores_are_worth_and_not_of_rewards_that_costs_lowered():
+    cheap = replace(trial(0, SKIPS, SKIPS, reward=0.5, parameters=10.0), metrics={"worth": 0.5})
+    dear = replace(trial(1, SKIPS, MIXED, reward=0.3, parameters=20.0), metrics={"worth": 0.6})
+    assert pareto_front([cheap, dear], "parameters") == [cheap, dear]
+
+
+COSTS = (0.2, 0.25, 0.3, 0.45, 0.7, 1.0)  # of cells that are the better the more they cost
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen"),
+    [(0, ()), (1, (1.0,)), (2, (0.2, 1.0)), (3, (0.2, 0.7, 1.0)), (5, (0.2, 0.3, 0.45, 0.7, 1.0)), (9, COSTS)],
+)
+def test_cells_along_the_front_are_spread_over_its_costs(count, chosen):
+    seconds = (SKIPS, MIXED, BACK_FREE, BACK)
+    cells = [*((SKIPS, second) for second in seconds), *((MIXED, second) for second in seconds[1:])]
+    trials = [
+        replace(trial(n, *cells[n], reward=cost / 2), cost={"relative_macs": cost}) for n, cost in enumerate(COSTS)
+    ]
+    beaten = replace(trial(8, *cells[6], reward=0.1), cost={"relative_macs": 0.5})
+    found = along_front([*trials, beaten], count)
+    assert tuple(t.cost["relative_macs"] for t in found) == chosen
+    assert along_front([replace(each, cost={}) for each in trials], count) == []

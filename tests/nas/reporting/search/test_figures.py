@@ -111,10 +111,10 @@ def test_fixed_points_are_told_from_all_other_lines(run_of):
 
 def test_the_pareto_figure_has_a_panel_a_cost_and_numbers_its_points(run_of):
     trials = [replace(trial, latency=0.001 * place) for place, trial in enumerate(run_of(12), start=1)]
-    costs = ("parameters", "macs", "latency")
+    costs = ("relative_macs", "parameters", "latency")
     cells = {cost: with_cost(trials, cost) for cost in costs}
     fronts = {cost: pareto_front(trials, cost) for cost in costs}
-    figure = figures.pareto(cells, fronts, [t for t in trials if t.fixed_point], "product")
+    figure = figures.pareto(cells, fronts, [t for t in trials if t.fixed_point])
     assert len(figure.axes) == 3
     for axes, front in zip(figure.axes, fronts.values(), strict=True):
         assert {trial.name for trial in front if trial.number is not None} <= {text.get_text() for text in axes.texts}

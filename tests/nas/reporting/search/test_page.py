@@ -74,7 +74,7 @@ def test_a_run_is_one_file_that_fetches_nothing(tmp_path, run_of):
         "Reward over the search",
         "What was sampled",
         "The best cells",
-        "Reward against cost",
+        "Score against cost",
     ]
     prefix = "data:image/svg+xml;base64,"
     assert all(image.startswith(prefix) for image in found.images)

@@ -12,7 +12,9 @@ from cache.features import FeatureCache
 from cache.rows import batched
 from cache.static.decoder import Decoder
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
-from nas.networks.heads import unroll_dec
+from nas.evaluation.network_cost import count_costs
+from nas.networks.heads import build_head, unroll_dec
+from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.settings.errors import NonFiniteError
@@ -96,7 +98,9 @@ def test_a_trial_records_what_was_done(remembered):
     assert 0 < remembered.metrics["loss"] < 0.4
     weights = 64 * 64 + 9 * 64 * CLASSES  # the reduction and the classifier, both at 6 x 8
     parameters, state = weights + 2 * 64 + 2 * 64 + CLASSES, 4 * 64 * 48  # of one `dec` in float32
-    assert remembered.cost == {"parameters": parameters, "macs": 48 * weights, "state_bytes": state}
+    relative = {name: remembered.cost[name] for name in ("relative_macs", "relative_macs_later")}
+    assert remembered.cost == {"parameters": parameters, "macs": 48 * weights, "state_bytes": state} | relative
+    assert remembered.metrics["worth"] == remembered.reward
     assert remembered.seconds > remembered.latency > 0
 
 
@@ -107,6 +111,20 @@ def test_a_fixed_point_is_recorded_by_name(evaluate):
     decoder = sum(p.numel() for p in Decoder(CHANNELS, 64).parameters())
     assert trial.cost["parameters"] == head["parameters"] + decoder
     assert trial.cost["macs"] > 10 * head["macs"]  # the static decoder runs on every frame
+    assert trial.cost["relative_macs"] == trial.cost["relative_macs_later"] == 1
+
+
+def test_a_target_of_cost_takes_from_the_reward_and_not_from_the_worth(spec, remembered):
+    cost = remembered.cost["relative_macs"]
+    static, _ = load_checkpoint(spec.static_checkpoint)
+    head = build_head(REMEMBERS, static.channels, CLASSES, 0)
+    assert (
+        cost == count_costs(VideoNetwork(static, head), SIZES["dec"][:2])["relative_macs"]
+    )  # labels are as small here
+    half = replace(spec, candidate=replace(CANDIDATE, max_cost=cost / 2))
+    trial = half.build()(Job(number=0, genotype=REMEMBERS, seed=1))
+    assert trial.reward == pytest.approx(remembered.reward / 2)
+    assert trial.metrics == remembered.metrics
 
 
 def test_the_per_frame_network_starts_as_the_static_network_and_is_scored_on_its_dec(spec):

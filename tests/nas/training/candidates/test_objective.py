@@ -1,4 +1,4 @@
-"""An objective turns scores and costs into a reward that a trial may have."""
+"""An objective says what scores are worth, and a target of cost what is left of it: a reward that a trial may have."""
 
 from dataclasses import fields
 
@@ -6,31 +6,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.training.candidates.objective import OBJECTIVES, geometric_mean
+from nas.settings.config import CandidateConfig
+from nas.settings.errors import RunError
+from nas.training.candidates.objective import OBJECTIVES, factor_of_cost, geometric_mean
 
-COSTS = {"parameters": 1000, "macs": 10**6, "state_bytes": 0}
 SCORE = st.floats(0, 1)
 
 
 def test_the_geometric_mean_worked_out_by_hand():
     scores = {"miou": 7 / 12, "fwiou": 5 / 8, "mean_accuracy": 5 / 6}
-    assert geometric_mean(scores, COSTS) == pytest.approx((175 / 576) ** (1 / 3))
+    assert geometric_mean(scores) == pytest.approx((175 / 576) ** (1 / 3))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 @given(miou=SCORE, fwiou=SCORE, accuracy=SCORE)
-def test_a_reward_lies_between_0_and_1(name, miou, fwiou, accuracy):
+def test_a_worth_lies_between_0_and_1(name, miou, fwiou, accuracy):
     scores = {"miou": miou, "fwiou": fwiou, "mean_accuracy": accuracy}
-    assert 0 <= OBJECTIVES[name].reward(scores, COSTS) <= 1
+    assert 0 <= OBJECTIVES[name].worth(scores) <= 1
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_what_is_perfect_is_worth_1_and_what_is_wholly_wrong_0(name):
     names = ("miou", "fwiou", "mean_accuracy")
-    assert OBJECTIVES[name].reward(dict.fromkeys(names, 1.0), COSTS) == 1
-    assert OBJECTIVES[name].reward(dict.fromkeys(names, 0.0), COSTS) == 0
+    assert OBJECTIVES[name].worth(dict.fromkeys(names, 1.0)) == 1
+    assert OBJECTIVES[name].worth(dict.fromkeys(names, 0.0)) == 0
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=list(OBJECTIVES))
 def test_an_objective_says_what_it_is(objective):
     assert all(getattr(objective, field.name) for field in fields(objective))
+
+
+@pytest.mark.parametrize(
+    ("cost", "target", "factor"),
+    [
+        pytest.param(3.0, None, 1, id="no target"),
+        pytest.param(0.4, 0.5, 1, id="less than the target earns no more"),
+        pytest.param(0.5, 0.5, 1, id="at the target"),
+        pytest.param(0.625, 0.5, 0.8, id="a quarter over it"),
+        pytest.param(1.0, 0.5, 0.5, id="the per-frame network at half the cost"),
+    ],
+)
+def test_who_costs_more_than_the_target_keeps_the_share_that_it_should_cost(cost, target, factor):
+    assert factor_of_cost(cost, target) == pytest.approx(factor)
+
+
+@given(cost=st.floats(1e-3, 1e3), dearer=st.floats(1, 1e3), target=st.floats(1e-3, 1))
+def test_the_factor_lies_between_0_and_1_and_falls_with_the_cost(cost, dearer, target):
+    assert 0 < factor_of_cost(cost * dearer, target) <= factor_of_cost(cost, target) <= 1
+
+
+@pytest.mark.parametrize("target", [0, -0.5, 1.01, float("nan")])
+def test_a_target_that_is_no_share_of_the_per_frame_network_is_refused(target):
+    with pytest.raises(RunError, match=r"max-cost is a share of what the per-frame network costs .* \(0, 1\], but got"):
+        CandidateConfig(max_cost=target)
