@@ -64,7 +64,7 @@ def line(name: str, network: VideoNetwork, timing: Timing, compute: Compute) -> 
     later, per_frame = 1e3 * times["later"], 1e3 * times["per_frame"]
     spread = 1e3 * (times["later_high"] - times["later_low"]) / 2
     size = "x".join(map(str, timing.size))
-    return [size, name, counts["macs_later"] / 1e9, later, spread, per_frame, later / per_frame, times["ratio"]]
+    return [size, name, counts["macs_later"] / 1e9, later, spread, per_frame, later / per_frame, times["relative_latency"]]
 
 
 def main() -> None:
