@@ -64,7 +64,7 @@ def main(arguments: Arguments) -> None:
     from cache.recording import open_recording
     from nas.labelled_video.folder import claim, segmented_recording
     from nas.labelled_video.labeller import Labeller, working_size
-    from nas.networks.folding import folded
+    from nas.networks.folding import fold_norms
     from nas.networks.loading import load_network
     from nas.settings.compute import start
     from nas.training.video.results import best_checkpoint
@@ -87,7 +87,7 @@ def main(arguments: Arguments) -> None:
     }
     claim(output, source | classes, arguments.overwrite)
     log.info("frames of %dx%d, segmented at %dx%d, into %s", *size, *working, output)
-    label = Labeller(folded(network).to(compute.device), working, compute)
+    label = Labeller(fold_norms(network).to(compute.device), working, compute)
     rate = arguments.rate or recording.rate
     progress = tqdm(chain([first], frames), "segment", recording.count or None, unit="frame", disable=None)
     count, began = 0, time.monotonic()

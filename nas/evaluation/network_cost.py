@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nas.evaluation.head_cost import multiply_adds, state_bytes
 from nas.evaluation.latency import measure
-from nas.networks.folding import folded
+from nas.networks.folding import fold_norms
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 
@@ -82,7 +82,7 @@ def measure_costs(network: VideoNetwork, timing: Timing, compute: Compute) -> di
     """
     if not timing.repeats:
         return {}
-    network = folded(network).to(compute.device)
+    network = fold_norms(network).to(compute.device)
     on_cpu = compute.device.type == "cpu"
     if not on_cpu:
         torch.accelerator.reset_peak_memory_stats(compute.device)

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 Module = TypeVar("Module", bound=nn.Module)
 
 
-def folded(network: Module) -> Module:
+def fold_norms(network: Module) -> Module:
     """Copy a network for inference, in eval mode, with the batch norm after each convolution folded into its weights.
 
     Logits stay what they were but for rounding (1e-6 in float64). Weights are channels-last and have no gradients. Such

@@ -25,8 +25,8 @@ SENTENCES: Final = {
     "costs": "for frames of {timed}, encoder included, on the mean over {clip}, over those of the static network "
     "alone, which the per-frame network is, so that its own are 1; MACs are counted and the same on any machine; the "
     "state is a full memory in float32",
-    "latency": "median of {repeats} single frames, from image to logits at 1/8, batch norms folded into convolutions, "
-    "in turns with the static network",
+    "latency": "median of {repeats} single frames of {timed}, from image to logits at 1/8, batch norms folded into "
+    "convolutions, in turns with the static network",
     "computed on": "{device}, {precision}, {threads} CPU threads, torch {torch}; {machine}",
 }
 

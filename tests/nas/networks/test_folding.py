@@ -10,7 +10,7 @@ from torch import nn
 import searchspace.space
 from baselines.fixed_points import FIXED_POINTS
 from cache.static.network import StaticNetwork
-from nas.networks.folding import folded
+from nas.networks.folding import fold_norms
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork
 from searchspace.choices import Choice
@@ -58,7 +58,7 @@ def logits(made, clip):
 def test_logits_stay_what_they_are(genotype, dtype, tolerance):
     made, clip = network(genotype).to(dtype), CLIP.to(dtype)
     whole = logits(made, clip)
-    difference = (logits(folded(made), clip) - whole).abs().max() / whole.abs().max().clamp(min=1)
+    difference = (logits(fold_norms(made), clip) - whole).abs().max() / whole.abs().max().clamp(min=1)
     assert difference < tolerance
 
 
@@ -66,16 +66,16 @@ def test_no_norm_is_left_that_follows_a_convolution():
     def norms(module):
         return sum(isinstance(each, nn.BatchNorm2d) for each in module.modules())
 
-    assert norms(folded(network(None))) == 0
-    left = {name: norms(folded(network(cell))) for name, cell in FIXED_POINTS.items() if cell is not None}
+    assert norms(fold_norms(network(None))) == 0
+    left = {name: norms(fold_norms(network(cell))) for name, cell in FIXED_POINTS.items() if cell is not None}
     assert left == {"tmanet": 0, "tdnet": 0, "tmanet_t1": 0, "lmanet": 3, "lmanet_t1": 3}  # LMANet's gated fusion
-    assert norms(folded(network(CELLS[1]))) == 1  # the light one's, after its sum
+    assert norms(fold_norms(network(CELLS[1]))) == 1  # the light one's, after its sum
 
 
 def test_what_is_folded_is_a_copy_for_use_alone():
     made = network(FIXED_POINTS["tdnet"]).train()
     before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
-    lean = folded(made)
+    lean = fold_norms(made)
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.state_dict().items())
     assert made.training
     assert all(parameter.requires_grad for parameter in made.parameters())
@@ -86,5 +86,5 @@ def test_what_is_folded_is_a_copy_for_use_alone():
 
 
 def test_the_per_frame_network_keeps_one_classifier():
-    lean = folded(network(None))
+    lean = fold_norms(network(None))
     assert lean.static.classifier is lean.head.classifier
