@@ -4,10 +4,10 @@
         [--threads 2] [--device cpu] [--only NAME ...]
 
 Batch 1, random weights but those of files, batch norms folded into convolutions, a full memory. Relative costs are of
-the mean over a clip of one key frame and later ones, and over the per-frame network, which is folded, too; all kinds of
+the mean over a clip of one key frame and later ones, over the per-frame network, which is folded, too; all kinds of
 frame are timed in turn, so that a busy machine is busy for all. On later frames the encoder runs as far as the cell
-needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are the
-five best of the CamVid search that README.md reports; CELLS.json maps names to genotypes as `found_cells.json` does.
+needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are
+the five best of the CamVid search that README.md reports; CELLS.json maps names to genotypes as `found_cells.json` does.
 """
 
 import argparse
