@@ -7,7 +7,7 @@ Batch 1, random weights but those of files, batch norms folded into convolutions
 the mean over a clip of one key frame and later ones, over the per-frame network, which is folded, too; all kinds of
 frame are timed in turn, so that a busy machine is busy for all. On later frames the encoder runs as far as the cell
 needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are
-the five best of the CamVid search that README.md reports; CELLS.json maps names to genotypes as `found_cells.json` does.
+the five best of the CamVid search that README.md reports; CELLS.json maps names to genotypes, as `found_cells.json`.
 """
 
 import argparse
