@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from nas.reporting.comparison.numbers import CURVES, MEASURES, Search, summarise
+from nas.reporting.comparison.numbers import CURVES, Search, measures, summarise
 from nas.runs.comparable import Run, budget, read_run, require_one_problem, strategy_names
+from nas.runs.confirmation import best_confirmed, confirmed_depth
+from nas.runs.trial import Trial
 from nas.settings.command_line import run_command
 from nas.settings.errors import RunError
 from nas.strategies.catalog import settings_of
@@ -50,9 +53,12 @@ def main(arguments: Arguments) -> None:
     runs = [read_run(directory) for directory in arguments.runs]
     require_one_problem(runs, settings_of)
     names, trials = strategy_names(runs, settings_of), budget(runs, arguments.trials)
-    searches = [summarise_run(name, run, trials) for name, run in zip(names, runs, strict=True)]
+    depth = min(confirmed_depth(within(run, trials)) for run in runs)
+    searches = [summarise_run(name, run, trials, depth) for name, run in zip(names, runs, strict=True)]
     rows = list(search_rows(runs, searches))
-    text = comparison_report([budget_fact(runs, trials), static_fact(runs, names)], searches, rows)
+    text = comparison_report(
+        [budget_fact(runs, trials), static_fact(runs, names), confirmed_fact(depth)], searches, rows
+    )
     output = arguments.output or arguments.runs[0].parent / "comparison"
     Plot("curves", comparison(searches), list(curve_rows(searches))).save(output)
     write_csv(output / "searches.csv", rows)
@@ -60,10 +66,20 @@ def main(arguments: Arguments) -> None:
     print(f"{text}\nReport, curves and numbers: {output}")
 
 
-def summarise_run(name: str, run: Run, trials: int) -> Search:
-    """Sum up the first `trials` trials of a run. Raises RunError if none of them has a reward."""
+def within(run: Run, trials: int) -> list[Trial]:
+    """Select the first `trials` trials of a run, and those that no strategy asked for."""
+    return [*run.trials[:trials], *run.others]
+
+
+def summarise_run(name: str, run: Run, trials: int, depth: int) -> Search:
+    """Sum up the first `trials` trials of a run, whose `depth` best cells are confirmed.
+
+    Raises:
+        RunError: none of the trials has a reward.
+    """
+    confirmed = best_confirmed(within(run, trials), depth) if depth else nan
     try:
-        return summarise(name, run.config.seed, run.trials[:trials])
+        return summarise(name, run.config.seed, run.trials[:trials], confirmed)
     except ValueError as error:
         raise RunError(f"{run.directory} cannot be compared: {error}") from error
 
@@ -73,6 +89,13 @@ def budget_fact(runs: Sequence[Run], trials: int) -> str:
     cut = sum(len(run.trials) > trials for run in runs)
     rest = f"{cut} of {len(runs)} runs have more and are cut" if cut else "no run is cut"
     return f"budget: the first {trials} trials of each run; {rest}"
+
+
+def confirmed_fact(depth: int) -> str:
+    """Say whose confirmed rewards are compared, if any are."""
+    if not depth:
+        return "confirmed rewards: not compared, as some run has not confirmed its best cell within the budget"
+    return f"confirmed rewards: of the {depth} best cells of each run within the budget"
 
 
 def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
@@ -99,9 +122,9 @@ def curve_rows(searches: Sequence[Search]) -> Iterable[Sequence[object]]:
 
 def search_rows(runs: Sequence[Run], searches: Sequence[Search]) -> Iterable[Sequence[object]]:
     """Yield a header, and a row a search; `trials` counts all of the run, those beyond the budget too."""
-    yield "run", "strategy", "seed", "trials", "trained", *MEASURES, "late"
+    yield "run", "strategy", "seed", "trials", "trained", *measures(searches), "late"
     for run, each in zip(runs, searches, strict=True):
-        measures = [getattr(each, measure) for measure in MEASURES]
+        measures = [getattr(each, measure) for measure in measures(searches)]
         yield run.directory, each.strategy, each.seed, len(run.trials), each.trained, *measures, each.late
 
 

@@ -12,7 +12,8 @@ from tyro.conf import arg
 from baselines.fixed_points import FIXED_POINTS, STATIC, select
 from cache.datasets.catalog import open_dataset
 from cache.images import scaled_size
-from nas.runs.ranking import along_front, ranking
+from nas.runs.confirmation import final_ranking
+from nas.runs.ranking import along_front
 from nas.runs.store import read_settings, read_trials
 from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
@@ -49,7 +50,7 @@ class Arguments:
     GPU, under 40 minutes for two cells), `quick` (shapes, minutes), `small` (a few hundred
     labelled frames), `lmanet` and `tdnet` (as their authors train), or a YAML file of one's own."""
     top_k: int = 2
-    """Cells to train, the best by reward."""
+    """Cells to train, the best by confirmed reward; where the search confirmed none or too few, by its own."""
     pareto: int = 0
     """Cells to train instead: so many of those that no other beats in score without costing more, spread from the
     cheapest to the best; 0 trains the best by reward."""
@@ -112,8 +113,11 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
         RunError: there is no run, no trial of it has finished, or a fixed point has no such name.
     """
     trials, count = read_trials(arguments.run), arguments.pareto or arguments.top_k
-    ranked = along_front(trials, count) if arguments.pareto else ranking(trials)[:count]
-    if arguments.pareto and not ranked and ranking(trials):
+    best = final_ranking(trials)
+    ranked = along_front(trials, count) if arguments.pareto else best[:count]
+    if any(trial.confirms for trial in trials) and not arguments.pareto:
+        log.info("cells are taken in the order of the confirmed rewards, not of those of the search")
+    if arguments.pareto and not ranked and best:
         raise RunError(f"the run {arguments.run} is of before costs were counted; retrain its best cells with --top-k")
     if count and not ranked:
         raise RunError(

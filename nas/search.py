@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from tyro.conf import arg
 
 from baselines.fixed_points import STATIC, select
+from nas.runs.comparable import read_run
 from nas.runs.failures import FailureGuard
-from nas.runs.progress import Progress, outcome
+from nas.runs.progress import Progress
+from nas.runs.random_search import sister_runs
 from nas.runs.ranking import fixed_points as means_of_fixed_points
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
@@ -24,9 +26,11 @@ from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
 from nas.settings.seeding import stream
 from nas.strategies.strategy import Exportable, Resumable, Strategy
+from nas.training.candidates.beside_search import confirm, evaluate_fixed_points
+from nas.training.candidates.collect import collect
 from nas.training.candidates.early_stopping import EarlyStopping, Halfway
 from nas.training.candidates.job import Job
-from nas.workers.executor import Executor, InlineExecutor, Result
+from nas.workers.executor import Executor, InlineExecutor
 from searchspace.genotype import Genotype
 
 if TYPE_CHECKING:
@@ -64,7 +68,7 @@ def main(arguments: Arguments) -> None:
     from nas.reporting.search.live import PAUSE, LiveReport
     from nas.runs.tensorboard import Curves
     from nas.settings.compute import resolve
-    from nas.strategies.catalog import make_strategy
+    from nas.strategies.catalog import make_strategy, settings_of
     from nas.strategies.saved_strategy import SavedStrategy
     from nas.training.candidates.inputs import prepare
 
@@ -83,7 +87,8 @@ def main(arguments: Arguments) -> None:
         def report(refresh: int | None = None) -> str:
             from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
 
-            return write_report(store.directory, store.trials, config, space, prepared, refresh)
+            sisters = [] if refresh else sister_runs(read_run(store.directory), settings_of)
+            return write_report(store.directory, store.trials, config, space, prepared, refresh, sisters)
 
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)
@@ -98,6 +103,7 @@ def main(arguments: Arguments) -> None:
                 live.update()
 
             search(kept, executor, store, config, EarlyStopping(), after_tell=show)
+            confirm(executor, store, config, after_each=live.update)
         if isinstance(strategy, Exportable):
             strategy.export(store.directory)
         print(report())
@@ -138,28 +144,6 @@ def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[
         address=machine.address,
         timeout=machine.timeout,
     )
-
-
-def evaluate_fixed_points(
-    executor: Executor[Job, Trial], store: RunStore, fixed_points: Mapping[str, Genotype | None], config: SearchConfig
-) -> None:
-    """Evaluate each fixed point that the log does not hold yet, as any candidate but never stopped half-way.
-
-    The static network is scored once and as it is: no seed changes it.
-    """
-    held = {(trial.fixed_point, trial.seed) for trial in store.trials}
-    waiting: deque[Job] = deque()
-    for repetition in range(config.fixed_point_seeds):
-        for name, genotype in fixed_points.items():
-            seed = stream(config.seed, "candidate", name, repetition)
-            if (name, seed) not in held and (name != STATIC or repetition == 0):
-                waiting.append(Job(fixed_point=name, genotype=genotype, seed=seed, trained=name != STATIC))
-    missing = len(waiting)
-    while missing:
-        for trial in collect(executor, waiting):
-            store.append(trial)
-            missing -= 1
-            log.info("%s: %s [%d fixed points to go]", trial.name, outcome(trial), missing)
 
 
 def warn_of_harm(trials: Sequence[Trial]) -> None:
@@ -234,29 +218,6 @@ def _judged_by(halfway: Halfway, config: CandidateConfig) -> Halfway | None:
     if config.early_stop:
         return halfway
     return Halfway(mean=0.0, slack=0.0, draw=0.0) if config.measure_halfway else None
-
-
-def collect(executor: Executor[Job, Trial], waiting: deque[Job]) -> list[Trial]:
-    """Keep the workers busy with the waiting jobs; return the trials that finished or failed meanwhile."""
-    while waiting and executor.free_slots():
-        executor.submit(waiting.popleft())
-    return [_trial_of(result) for result in executor.poll(timeout=1.0)]
-
-
-def _trial_of(result: Result[Job, Trial]) -> Trial:
-    job = result.job
-    if result.value is not None:  # with the job's own genotype: the one that travelled takes several times the memory
-        return replace(result.value, genotype=job.genotype, worker=result.worker, seconds=result.seconds)
-    return Trial(
-        number=job.number,
-        fixed_point=job.fixed_point,
-        genotype=job.genotype,
-        status="failed",
-        seed=job.seed,
-        error=result.error,
-        worker=result.worker,
-        seconds=result.seconds,
-    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from nas.runs.store import INPUTS_FILE, leaves, read_settings, read_trials
 from nas.runs.trial import Trial
@@ -12,6 +12,7 @@ from nas.settings.config import SearchConfig, StrategyName
 from nas.settings.config_files import identity, read_mapping, to_mapping
 from nas.settings.errors import RunError
 
+UNKNOWN: Final = "unknown"
 SettingsOf = Callable[[str], Sequence[str]]
 """Returns the sections and settings that only strategies read, for the name of one that does."""
 
@@ -25,16 +26,20 @@ class Run:
     trials: tuple[Trial, ...]
     """Trials numbered from 0 on without a gap, in this order: a search that goes on may have more."""
     features: str
-    """Fingerprint of the features that it was computed from, the static network included."""
+    """Fingerprint of the features that it was computed from, the static network included; `unknown` if not noted."""
+    others: tuple[Trial, ...] = ()
+    """Trials that no strategy asked for: fixed points and confirmations."""
 
 
 def read_run(directory: Path) -> Run:
     """Read a run, finished or not. Raises RunError if there is none or it is damaged."""
     config = read_settings(directory)
-    numbered = {trial.number: trial for trial in read_trials(directory) if trial.number is not None}
-    places = takewhile(numbered.__contains__, range(len(numbered)))
+    trials = read_trials(directory)
+    numbered = {trial.number: trial for trial in trials if trial.number is not None}
+    sampled = tuple(numbered[place] for place in takewhile(numbered.__contains__, range(len(numbered))))
     inputs = read_mapping(directory / INPUTS_FILE) if (directory / INPUTS_FILE).exists() else {}
-    return Run(directory, config, tuple(numbered[place] for place in places), str(inputs.get("features", "unknown")))
+    others = tuple(trial for trial in trials if trial.number is None)
+    return Run(directory, config, sampled, str(inputs.get("features", UNKNOWN)), others)
 
 
 def require_one_problem(runs: Sequence[Run], settings_of: SettingsOf) -> None:

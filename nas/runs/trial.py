@@ -20,12 +20,15 @@ Status = Literal["finished", "early_stopped", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One line of `trials.jsonl`. A sampled trial has a number and a genotype, a fixed point has a name."""
+    """One line of `trials.jsonl`: sampled ones have a number, fixed points a name, longer trainings what they confirm."""
 
     number: int | None = None
-    """Place in the order of asking, from 0; None for a fixed point."""
+    """Place in the order of asking, from 0; None for all that no strategy asked for."""
     fixed_point: str | None = None
     """Name of the fixed point; None for a sampled trial."""
+    confirms: str | None = None
+    """Name of the sampled trial or fixed point that is trained again, longer and with a fresh seed, after the search;
+    None for those themselves."""
     genotype: Genotype | None = None
     """The cell; None for a fixed point that is no cell (the per-frame network)."""
     status: Status
@@ -59,8 +62,8 @@ class Trial:
     """Reason of a failed trial, as one line `kind: message`; None otherwise."""
 
     def __post_init__(self) -> None:
-        if (self.number is None) == (self.fixed_point is None):
-            raise ValueError(f"a trial has either a number or a fixed point's name, but got {self.name!r}")
+        if [self.number, self.fixed_point, self.confirms].count(None) != 2:
+            raise ValueError(f"a trial has a number, a fixed point's name or what it confirms, but got {self.name!r}")
         if self.number is not None and self.number < 0:
             raise ValueError(f"trials are numbered from 0, but got {self.number}")
         if self.reward is not None and not 0 <= self.reward <= 1:
@@ -77,13 +80,13 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """Name in tables and plots: the fixed point's, or the number with a hash sign."""
-        return self.fixed_point or f"#{self.number}"
+        """Name in tables and plots: the fixed point's, or the number with a hash sign; "again" if it confirms."""
+        return f"{self.confirms} again" if self.confirms else self.fixed_point or f"#{self.number}"
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """Key that no two trials of a run share: a number, or a fixed point's name with its seed."""
-        return self.name, self.seed if self.fixed_point else None
+        """Key that no two trials of a run share: a number, or the name of what no strategy asked for with its seed."""
+        return self.name, self.seed if self.number is None else None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary, which `from_json` reads back."""

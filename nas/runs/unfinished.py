@@ -3,6 +3,8 @@
 import datetime
 from pathlib import Path
 
+from nas.runs.confirmation import missing
+from nas.runs.ranking import sampled
 from nas.runs.store import differences, read_settings, read_trials
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import CONFIG_FILE, identity
@@ -27,7 +29,8 @@ def default_directory(parent: Path, config: SearchConfig) -> Path:
 def _is_unfinished(directory: Path, config: SearchConfig) -> bool:
     try:
         saved = read_settings(directory)
-        sampled = sum(trial.number is not None for trial in read_trials(directory))
+        trials = read_trials(directory)
     except RunError:  # damaged, or of a version that is not read: nothing to go on with unasked
         return False
-    return sampled < config.trials and not differences(identity(saved), identity(config))
+    unfinished = len(sampled(trials)) < config.trials or missing(trials, config)
+    return bool(unfinished) and not differences(identity(saved), identity(config))

@@ -341,6 +341,13 @@ class SearchConfig(PretrainConfig):
     """Trainings of each fixed point, with different seeds; tables show mean and spread."""
     trials: int = 1000
     """Cells to propose. A finished run continues when this is raised."""
+    confirm: int = 3
+    """Best cells to train again after the search, longer and with fresh seeds, the fixed points beside them, and to
+    rank by their means; 0 confirms nothing. A finished run confirms what is missing when this is raised."""
+    confirm_seeds: int = 3
+    """Longer trainings of each of them, with different seeds."""
+    confirm_length: int = 2
+    """Epochs of such a training, in multiples of a candidate's."""
     repetition: int = 0
     """Train the cells that a strategy and seed ask for with other weights than in repetition 0, to see the noise."""
     lookahead: int = 8
@@ -349,6 +356,10 @@ class SearchConfig(PretrainConfig):
     def __post_init__(self) -> None:
         require(self.trials >= 1, "trials must be at least 1", self.trials)
         require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
+        require(self.confirm >= 0, "confirm must not be negative", self.confirm)
+        require(
+            min(self.confirm_seeds, self.confirm_length) >= 1, "confirm's seeds and length must be at least 1", self
+        )
         names = ", ".join(get_args(StrategyName))
         module, colon, name = self.strategy.partition(":")
         own = bool(module and colon and name.isidentifier())

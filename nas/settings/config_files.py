@@ -108,6 +108,7 @@ def identity(config: SearchConfig) -> dict[str, Any]:
     """
     settings = to_mapping(config)
     del settings["machine"], settings["trials"], settings["fixed_points"], settings["fixed_point_seeds"]
+    del settings["confirm"], settings["confirm_seeds"]
     del settings["static"]["checkpoint"], settings["static"]["encoder_weights"], settings["static"]["encoder"]
     return settings
 

@@ -30,6 +30,7 @@ BEFORE: Final[dict[str, Any]] = {
     },
     "warm_start": False,
     "repetition": 0,
+    "confirm": 0,
 }
 """Values by which runs were made that are too old to have the setting."""
 

@@ -18,7 +18,7 @@ from nas.reporting.search.curves import reward_curve
 from nas.runs.ranking import reward_of
 from nas.runs.trial import Trial
 
-MEASURES: Final = {"best": "best reward", "mean": "mean reward"}  # of a search, that are tested
+MEASURES: Final = {"confirmed": "confirmed reward", "best": "best reward", "mean": "mean reward"}
 CURVES: Final = ("best_so_far", "moving_mean")
 
 
@@ -40,15 +40,24 @@ class Search:
     """Largest reward so far after each trial; NaN before the first reward."""
     moving_mean: tuple[float, ...]
     """Mean of the latest `curves.SMOOTHING` rewards after each trial; NaN before the first reward."""
+    confirmed: float = float("nan")
+    """Highest mean reward of its best cells when trained again, longer; NaN if that is not known."""
 
 
-def summarise(strategy: str, seed: int, trials: Sequence[Trial]) -> Search:
+def measures(searches: Sequence[Search]) -> dict[str, str]:
+    """Select the measures to test, with their names: confirmed rewards only where every search has one."""
+    known = all(search.confirmed == search.confirmed for search in searches)
+    return {measure: name for measure, name in MEASURES.items() if measure != "confirmed" or known}
+
+
+def summarise(strategy: str, seed: int, trials: Sequence[Trial], confirmed: float = float("nan")) -> Search:
     """Sum up a search.
 
     Args:
         strategy: name of its strategy.
         seed: of the search.
         trials: trials 0 to n - 1, in any order.
+        confirmed: as in `Search`.
 
     Raises:
         ValueError: none of them has a reward.
@@ -66,6 +75,7 @@ def summarise(strategy: str, seed: int, trials: Sequence[Trial]) -> Search:
         trained=sum(trial.repeat_of is None for trial in trials),
         best_so_far=_fill(curve.numbers, curve.best, count),
         moving_mean=_fill(curve.numbers, curve.mean, count),
+        confirmed=confirmed,
     )
 
 

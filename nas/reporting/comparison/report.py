@@ -6,15 +6,16 @@ from typing import Final
 import numpy as np
 from tabulate import tabulate
 
-from nas.reporting.comparison.numbers import MEASURES, Difference, Search, by_strategy, pairwise
+from nas.reporting.comparison.numbers import MEASURES, Difference, Search, by_strategy, measures, pairwise
 from nas.reporting.comparison.significance import smallest_p
 from nas.reporting.tabular import ABSENT
 
 LEVEL: Final = 0.05
-COLUMNS: Final = {**MEASURES, "late": "mean of the last quarter"}
+LATE: Final = "mean of the last quarter"
 NOTES: Final = (
     "Rewards are on meta-val, after a candidate's short training; a best reward was chosen on what it is measured by, "
-    "and so flatters every strategy. Trained are the trials that do not repeat an earlier cell of their search. ± is "
+    "and so flatters every strategy. A confirmed reward is that of the best cells when trained again, longer and with "
+    "fresh seeds: the highest mean, of equally many cells of each run; without it, not every run has one. Trained are the trials that do not repeat an earlier cell of their search. ± is "
     "the sample standard deviation over seeds. Tests are two-sided, exact Mann-Whitney U tests over seeds. Intervals "
     "are percentile bootstraps over seeds, too narrow for few of them."
 )
@@ -28,7 +29,7 @@ def comparison_report(facts: Sequence[str], searches: Sequence[Search], rows: Se
         searches: searches of equal length.
         rows: table of the runs, its header first.
     """
-    differences = [each for measure in MEASURES for each in pairwise(searches, measure)]
+    differences = [each for measure in measures(searches) for each in pairwise(searches, measure)]
     sections = ["# Strategies at equal budget", _bullets(facts), strategies_table(searches)]
     if differences:
         readings = dict.fromkeys(map(reading, differences))  # what a pair cannot show, it cannot in any measure
@@ -45,12 +46,12 @@ def _bullets(lines: Iterable[str]) -> str:
 
 def strategies_table(searches: Sequence[Search]) -> str:
     """Show a row a strategy: seeds, trained trials, and mean and standard deviation over the seeds of each measure."""
-    rows = []
+    columns, rows = measures(searches) | {"late": LATE}, []
     for strategy, group in by_strategy(searches).items():
-        values = [[getattr(search, measure) for search in group] for measure in COLUMNS]
+        values = [[getattr(search, measure) for search in group] for measure in columns]
         trained = f"{np.mean([search.trained for search in group]):.0f}"
         rows.append([strategy, len(group), trained, *map(_mean_and_spread, values)])
-    headers = ("strategy", "seeds", "trained", *COLUMNS.values())
+    headers = ("strategy", "seeds", "trained", *columns.values())
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)
 
 

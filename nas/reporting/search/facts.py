@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from cache.datasets.clips import clips
 from nas.reporting.provenance import machine
+from nas.runs.comparable import Run
 from nas.runs.progress import duration
+from nas.runs.random_search import expected_best
 from nas.runs.ranking import sampled
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
@@ -106,3 +108,16 @@ def pace(trials: Sequence[Trial], workers: int) -> str:
         f"{len(times)} trials trained in {duration(total / workers)} on {workers} workers, "
         f"{3600 * workers * len(times) / total:.0f} an hour"
     )
+
+
+def beside_random(trials: Sequence[Trial], sisters: Sequence[Run]) -> dict[str, str]:
+    """Say what random search finds at the budget of a search, if random searches of the same problem know it."""
+    mine, known = sampled(trials), [trial.reward or 0.0 for run in sisters for trial in run.trials]
+    if not mine or not known:
+        return {}
+    names, best = ", ".join(run.directory.name for run in sisters), max(trial.reward or 0.0 for trial in mine)
+    return {
+        "beside random search": f"the best of {len(mine)} random trials has a reward of "
+        f"{expected_best(known, len(mine)):.4f} on average, by the {len(known)} of {names}; the best of this search "
+        f"has {best:.4f}, in the same short training"
+    }

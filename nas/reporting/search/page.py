@@ -14,6 +14,8 @@ from nas.reporting.evaluation.page import evaluations
 from nas.reporting.html_page import code_block, details, links, page, paragraph, picture, scrolling, terms
 from nas.reporting.plot import Plot
 from nas.reporting.provenance import provenance
+from nas.reporting.search.confirmed import KEY as CONFIRMED_KEY
+from nas.reporting.search.confirmed import confirmed_table, confirmed_winner
 from nas.reporting.search.tables import KEY, best_cells, failures, outcomes, winners
 from nas.runs.trial import Trial
 from nas.training.video.results import BEST, FOLDER, training_state
@@ -25,6 +27,10 @@ DATA_CAPTION: Final = (
     "of the training list."
 )
 PLOTS: Final = {  # name -> heading and caption
+    "confirmed": (
+        "Searched and confirmed",
+        "A network's reward in the search, which chose the cells, beside those of longer trainings with fresh seeds.",
+    ),
     "rewards": (
         "Reward over the search",
         "A point is a trial. Lines are the best reward so far, the fixed points and, once there are enough trials for "
@@ -65,7 +71,9 @@ def search_page(
     Raises:
         RunError: an evaluation in the directory is damaged.
     """
+    confirmed = confirmed_table(trials, form="html")
     sections = {
+        "Confirmed by longer training": scrolling(confirmed) + paragraph(CONFIRMED_KEY) if confirmed else "",
         "Best cells beside the fixed points": scrolling(best_cells(trials, form="html")) + paragraph(KEY),
         **{PLOTS[plot.name][0]: _plot(plot) for plot in plots},
         **evaluations(run),
@@ -79,7 +87,9 @@ def search_page(
         "Files": links({Path(name): "" for name in FILES if (run / name).exists()}),
     }
     state = "The search goes on, and this page with it." if refresh else ""
-    introduction = " ".join(filter(None, [outcomes(trials), winners(trials), state, f"Written {provenance()}."]))
+    introduction = " ".join(
+        filter(None, [outcomes(trials), winners(trials), confirmed_winner(trials), state, f"Written {provenance()}."])
+    )
     return page(f"Search on {settings['data']['dataset']}: {run.resolve().name}", introduction, sections, refresh)
 
 

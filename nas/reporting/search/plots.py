@@ -7,8 +7,10 @@ from typing import Final
 
 from nas.reporting.plot import Plot
 from nas.reporting.search import cell_drawing, figures, sampling_figure
+from nas.reporting.search.confirmed import confirmed_figure, confirmed_rows
 from nas.reporting.search.curves import Shares, reward_curve, sampled_shares
-from nas.runs.ranking import cost_of, fixed_points, pareto_front, ranking, sampled, with_cost, worth_of
+from nas.runs.confirmation import confirmations, final_ranking
+from nas.runs.ranking import cost_of, fixed_points, pareto_front, sampled, with_cost, worth_of
 from nas.runs.trial import Trial
 from searchspace.space import Space
 
@@ -31,7 +33,7 @@ def draw(trials: Sequence[Trial], space: Space, objective: str) -> list[Plot]:
         return []
     panels = [sampled_shares(trials, kind, space) for kind in ("operation", "aggregation", "input")]
     plots = [Plot("sampling", sampling_figure.samples(panels), list(_shares_rows(panels)))]
-    best, fixed = ranking(trials), fixed_points(trials)
+    best, fixed = final_ranking(trials), fixed_points(trials)
     if not best:
         log.warning("no trial has a reward yet: only what was sampled is drawn")
         return plots
@@ -40,6 +42,8 @@ def draw(trials: Sequence[Trial], space: Space, objective: str) -> list[Plot]:
     plots.insert(
         0, Plot("rewards", figures.rewards(reward_curve(trials), fixed, objective), list(_reward_rows(trials)))
     )
+    if compared := confirmations(trials):
+        plots.insert(0, Plot("confirmed", confirmed_figure(compared, objective), list(confirmed_rows(compared))))
     plots.append(Plot("cells", drawings, list(cell_rows(best[:DRAWN]))))
     if costs := [cost for cost in figures.COSTS if with_cost(trials, cost)]:
         cells = {cost: with_cost(trials, cost) for cost in costs}

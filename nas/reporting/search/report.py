@@ -11,10 +11,12 @@ from typing import Final
 
 from cache.atomic import write_text
 from nas.reporting.search import plots
+from nas.reporting.search.confirmed import confirmed_table, confirmed_winner
 from nas.reporting.search.data_figure import data_plot
-from nas.reporting.search.facts import run_facts
+from nas.reporting.search.facts import beside_random, run_facts
 from nas.reporting.search.page import DATA, HTML, search_page
 from nas.reporting.search.tables import COLUMNS_KEY, best_cells, outcomes, report
+from nas.runs.comparable import Run
 from nas.runs.ranking import sampled
 from nas.runs.store import read_settings, read_trials
 from nas.runs.trial import Trial
@@ -37,6 +39,7 @@ def write_report(
     space: Space,
     prepared: Prepared,
     refresh: int | None = None,
+    sisters: Sequence[Run] = (),
 ) -> str:
     """Write both reports, the plots and the facts.
 
@@ -47,6 +50,7 @@ def write_report(
         space: space that it samples from.
         prepared: data, features and static network.
         refresh: seconds after which a browser shall look again; None when the search is over.
+        sisters: random searches of the same problem, none of them shorter, beside which the best cell is shown.
 
     Returns:
         The table and where things are, for the terminal.
@@ -56,6 +60,7 @@ def write_report(
         OSError: the folder cannot be written or the disk is full.
     """
     facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": retraining(run)}
+    facts |= beside_random(trials, sisters)
     write_mapping(run / FACTS, facts)
     if not (run / DATA).exists():  # data do not change while a run lasts
         data_plot(prepared).save((run / DATA).parent)
@@ -64,7 +69,8 @@ def write_report(
     write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
     places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {retraining(run)}"
-    return f"{best_cells(trials)}\n{COLUMNS_KEY}\n\n{outcomes(trials)}\n{places}"
+    confirmed = f"\n{confirmed_table(trials)}\n{confirmed_winner(trials)}\n" if confirmed_winner(trials) else ""
+    return f"{best_cells(trials)}\n{COLUMNS_KEY}\n{confirmed}\n{outcomes(trials)}\n{places}"
 
 
 def redraw(run: Path) -> list[Path]:

@@ -7,6 +7,8 @@ from typing import Final
 
 from tabulate import tabulate
 
+from nas.reporting.search.confirmed import KEY as CONFIRMED_KEY
+from nas.reporting.search.confirmed import confirmed_table
 from nas.reporting.tabular import ABSENT
 from nas.runs.ranking import fixed_points, ranking, reward_of, sampled, spreads
 from nas.runs.trial import Trial
@@ -118,6 +120,8 @@ def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots:
         plots: PNG files relative to the report, shown in this order; their names are their captions.
     """
     sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
+    if confirmed := confirmed_table(trials):
+        sections += ["## Confirmed by longer training", confirmed, CONFIRMED_KEY]
     sections += ["## Best cells beside the fixed points", best_cells(trials), KEY, outcomes(trials)]
     if reasons := failures(trials):
         sections += ["## Failures", reasons]

@@ -110,11 +110,12 @@ class Evaluator:
     def _evaluate(self, job: Job, parts: int) -> Trial:
         """Build a head, cost it, train it and score it; if half-way it is stopped, with the scores it has there."""
         start = time.perf_counter()
-        spec, epochs = self._spec, self._spec.candidate.epochs if job.trained else 0
+        spec = self._spec
+        epochs = spec.candidate.epochs if job.epochs is None else job.epochs
         head = self._build(job)
         costs = cost(head, self._clips, spec.val_clips[0][-1], self._static, spec.refresh)
         factor = factor_of_cost(costs.counts["relative_macs"], spec.candidate.max_cost)
-        descent = self._trainer.descent(head)
+        descent = self._trainer.descent(head, epochs)
 
         def trained(some: range) -> Standing:
             loss = self._trainer.train(head, descent, some, seed=job.seed, parts=parts)
@@ -131,6 +132,7 @@ class Evaluator:
         return Trial(
             number=job.number,
             fixed_point=job.fixed_point,
+            confirms=job.confirms,
             genotype=job.genotype,
             status="finished" if end.epochs == epochs else "early_stopped",
             reward=end.reward,

@@ -8,15 +8,17 @@ from searchspace.genotype import Genotype
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One evaluation of a sampled genotype, which has a number, or of a fixed point, which has a name."""
+    """One evaluation of a sampled genotype, which has a number, of a fixed point, which has a name, or of one again."""
 
     number: int | None = None
     fixed_point: str | None = None
+    confirms: str | None = None
+    """Name of the trial or fixed point that is trained again."""
     genotype: Genotype | None = None
     """The cell; None for a fixed point that is no cell."""
     seed: int
     """Seed of the initial weights and of the order of batches."""
-    trained: bool = True
-    """True if it is trained, False if it is scored as it starts."""
+    epochs: int | None = None
+    """Number of epochs to train; 0 scores it as it starts, None is the candidates' number."""
     halfway: Halfway | None = None
     """Numbers that it is judged by half-way; None trains to the end."""

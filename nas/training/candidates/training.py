@@ -37,13 +37,13 @@ class Trainer:
     settings: CandidateConfig
     loss: Teaching
 
-    def descent(self, head: Head) -> Descent:
-        """Make the optimiser and the schedule of one head's training."""
+    def descent(self, head: Head, epochs: int) -> Descent:
+        """Make the optimiser and the schedule of one head's training over so many epochs."""
         optimizer = Adam(head.parameters(), lr=self.settings.learning_rate, fused=True)
         if self.settings.schedule == "constant":
             return Descent(optimizer, ())
         steps = sum(1 for _ in batched(self.windows[: self.settings.windows or None], self.settings.batch))
-        return Descent(optimizer, (cosine(optimizer, steps * self.settings.epochs),))
+        return Descent(optimizer, (cosine(optimizer, steps * epochs),))
 
     def train(self, head: Head, descent: Descent, epochs: range, *, seed: int, parts: int) -> float:
         """Train in place and return the mean loss of the last epoch.
