@@ -124,8 +124,8 @@ def search_rows(runs: Sequence[Run], searches: Sequence[Search]) -> Iterable[Seq
     """Yield a header, and a row a search; `trials` counts all of the run, those beyond the budget too."""
     yield "run", "strategy", "seed", "trials", "trained", *measures(searches), "late"
     for run, each in zip(runs, searches, strict=True):
-        measures = [getattr(each, measure) for measure in measures(searches)]
-        yield run.directory, each.strategy, each.seed, len(run.trials), each.trained, *measures, each.late
+        values = [getattr(each, measure) for measure in measures(searches)]
+        yield run.directory, each.strategy, each.seed, len(run.trials), each.trained, *values, each.late
 
 
 if __name__ == "__main__":

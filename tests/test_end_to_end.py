@@ -19,7 +19,7 @@ from cache.static.network import StaticNetwork, save_checkpoint
 pytestmark = pytest.mark.slow
 
 SMALL = ["--trials", "5", "--blocks", "2", "--candidate.epochs", "2", "--candidate.batch", "32", "--lookahead", "3"]
-SMALL += ["--window", "3", "--fixed-points", "per_frame", "tdnet"]
+SMALL += ["--window", "3", "--fixed-points", "per_frame", "tdnet", "--confirm", "1", "--confirm-seeds", "1"]
 TIMES = {"seconds", "latency", "worker", "checksum"}  # all else of a trial follows from the settings
 
 
@@ -47,7 +47,8 @@ def search(home, run, *flags, code=0):
 def log_of(home, run):
     trials = [json.loads(line) for line in (home / run / "trials.jsonl").read_text().splitlines()]
     kept = [{key: value for key, value in trial.items() if key not in TIMES} for trial in trials]
-    return sorted(kept, key=lambda trial: (trial["number"] is not None, trial["number"], trial["fixed_point"]))
+    names = ("fixed_point", "number", "confirms")  # one of which a trial has
+    return sorted(kept, key=lambda trial: [(trial[name] is not None, trial[name]) for name in reversed(names)])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,10 @@ def whole(home):
 
 def test_a_run_leaves_a_log_a_report_and_pictures(home, whole):
     result, trials = whole
-    assert [trial["number"] for trial in trials] == [None, None, 0, 1, 2, 3, 4]
+    assert [trial["number"] for trial in trials] == [None, None, 0, 1, 2, 3, 4, None, None, None]
+    assert [trial["confirms"] for trial in trials[8:]] == ["per_frame", "tdnet"]
+    assert [trial["epochs"] for trial in trials[7:]] == [4, 4, 4]
+    assert "Confirmed by longer training" in result.stdout
     assert [trial["fixed_point"] for trial in trials[:2]] == ["per_frame", "tdnet"]
     assert all(trial["status"] in ("finished", "early_stopped") for trial in trials)
     assert "per_frame" in result.stdout
@@ -106,7 +110,7 @@ def test_a_search_stopped_at_any_moment_goes_on_to_the_same_log(home, whole, sen
 
 
 def test_a_finished_run_is_not_trained_again_and_goes_on_when_trials_are_raised(home, whole):
-    search(home, "longer", "--trials", "3")
+    search(home, "longer", "--trials", "3", "--confirm", "0")
     assert len(log_of(home, "longer")) == 5
     search(home, "longer")
     assert log_of(home, "longer") == whole[1]

@@ -73,6 +73,7 @@ def test_an_encoder_that_is_listed_goes_the_whole_road(home, capsys):
         strategy="random",
         fixed_points=("per_frame",),
         trials=2,
+        confirm=0,
     )
     search.main(search.Arguments(config=config, run=home / "run"))
     trials = [json.loads(line) for line in (home / "run" / "trials.jsonl").read_text().splitlines()]

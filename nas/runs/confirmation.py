@@ -57,7 +57,7 @@ class Confirmation:
 
     @property
     def exact(self) -> bool:
-        """Whether the reward does not depend on a seed."""
+        """Tell whether the reward depends on no seed."""
         return self.searched.name == STATIC
 
     @property

@@ -20,7 +20,7 @@ Status = Literal["finished", "early_stopped", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One line of `trials.jsonl`: sampled ones have a number, fixed points a name, longer trainings what they confirm."""
+    """One line of `trials.jsonl`: a sampled one has a number, a fixed point a name; a longer training confirms one."""
 
     number: int | None = None
     """Place in the order of asking, from 0; None for all that no strategy asked for."""

@@ -46,7 +46,8 @@ class Candidates:
         reward = math.nan if fault == "nan reward" else math.sin(int(job.genotype.key, 16)) ** 2
         metrics = {"loss": math.nan if fault == "nan metric" else 1 - reward}
         scores = {"reward": reward, "halfway_reward": reward / 2, "metrics": metrics}
-        return Trial(number=job.number, genotype=job.genotype, status="finished", seed=job.seed, epochs=2, **scores)
+        names = {"number": job.number, "confirms": job.confirms, "genotype": job.genotype}
+        return Trial(**names, status="finished", seed=job.seed, epochs=job.epochs or 2, **scores)
 
 
 def raise_error():

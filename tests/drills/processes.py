@@ -25,7 +25,7 @@ def start(words, **environment):
 
 def start_search(run, *flags, trials=40, **candidates):
     """Start a search with made-up candidates; see driver.py."""
-    common = ["--dataset", "shapes", "--device", "cpu", "--threads", 1, "--blocks", 3, "--fixed-points"]
+    common = ["--dataset", "shapes", "--device", "cpu", "--threads", 1, "--blocks", 3, "--confirm", 0, "--fixed-points"]
     words = [DRIVER, *common, "--trials", trials, "--run", run, *flags]
     return start(words, CANDIDATES=json.dumps(candidates))
 
@@ -56,4 +56,4 @@ def read_log(run):
     """Read the trials of a run in the order of their numbers, without what no two runs share."""
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     kept = [{key: value for key, value in trial.items() if key not in TIMES} for trial in trials]
-    return sorted(kept, key=lambda trial: -1 if trial["number"] is None else trial["number"])
+    return sorted(kept, key=lambda trial: (-1 if trial["number"] is None else trial["number"], trial["seed"]))

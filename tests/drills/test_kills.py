@@ -15,13 +15,14 @@ from nas.runs.store import read_trials
 pytestmark = pytest.mark.drill
 
 TRIALS = 160
-RAY = ("--executor", "ray", "--workers", 2)
+CONFIRM = ("--confirm", 2, "--confirm-seeds", 2)
+RAY = (*CONFIRM, "--executor", "ray", "--workers", 2)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     run = tmp_path_factory.mktemp("whole")
-    wait_for_success(start_search(run, trials=TRIALS))
+    wait_for_success(start_search(run, *CONFIRM, trials=TRIALS))
     return run
 
 
@@ -32,7 +33,7 @@ def weights_of(run):
 def check_same(run, whole):
     """Check that the log holds each trial once, with the cells and rewards of a whole run, and the weights agree."""
     trials, ours, theirs = read_log(run), weights_of(run), weights_of(whole)
-    assert [trial["number"] for trial in trials] == list(range(TRIALS))
+    assert [trial["number"] for trial in trials] == [None] * 4 + list(range(TRIALS))
     assert trials == read_log(whole)
     assert not list(run.glob(".*.pt.*.tmp"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs | ours)
@@ -52,9 +53,9 @@ def check_shot(run, code, said, sent, reported):
 def test_in_process(tmp_path, tell, whole, sent, times):
     moment, reported = random.Random(int(sent)), set()
     for _ in range(times):
-        code, said = shoot(start_search(tmp_path, trials=TRIALS), "run ", moment.uniform(0, 1.2), sent)
+        code, said = shoot(start_search(tmp_path, *CONFIRM, trials=TRIALS), "run ", moment.uniform(0, 1.2), sent)
         check_shot(tmp_path, code, said, sent, reported)
-    wait_for_success(start_search(tmp_path, trials=TRIALS))
+    wait_for_success(start_search(tmp_path, *CONFIRM, trials=TRIALS))
     check_same(tmp_path, whole)
     tell(f"search in process, {sent.name}", times)
 
@@ -81,7 +82,18 @@ def test_with_candidates_that_are_trained(tmp_path, tell):
 
     def training(name):
         small = ["--trials", 8, "--blocks", 2, "--candidate.epochs", 2, "--candidate.batch", 32, "--window", 3]
-        small += ["--threads", 1, "--fixed-points", "tdnet", "--checkpoint", tmp_path / "static.pt"]
+        small += [
+            "--threads",
+            1,
+            "--fixed-points",
+            "tdnet",
+            "--confirm",
+            1,
+            "--confirm-seeds",
+            1,
+            "--checkpoint",
+            tmp_path / "static.pt",
+        ]
         folders = ["--cache-dir", tmp_path / f"cache of {name}", "--run", tmp_path / name]
         return start(["-m", "nas.search", "--dataset", "shapes", "--device", "cpu", *small, *folders])
 
@@ -90,7 +102,7 @@ def test_with_candidates_that_are_trained(tmp_path, tell):
         shoot(training("shot"), "run ", moment.uniform(0, 6))
     said = wait_for_success(training("shot"))
     wait_for_success(training("whole"))
-    assert len(read_log(tmp_path / "shot")) == 9
+    assert len(read_log(tmp_path / "shot")) == 9 + 2
     assert read_log(tmp_path / "shot") == read_log(tmp_path / "whole"), said
     assert not list(tmp_path.rglob(".*.h5.*.tmp"))
     tell("search with training, SIGKILL", 8)

@@ -74,7 +74,20 @@ def test_the_version_and_the_packages_are_those_of_the_wheel(scripts, work):
 
 def test_a_search_runs_beside_folders_called_as_our_packages_are(scripts, work):
     words = ["search", "--dataset", "shapes", "--checkpoint", "static.pt", "--run", "run", "--threads", "1"]
-    words += ["--trials", "1", "--blocks", "1", "--candidate.epochs", "2", "--candidate.batch", "32", "--window", "3"]
+    words += [
+        "--confirm",
+        "0",
+        "--trials",
+        "1",
+        "--blocks",
+        "1",
+        "--candidate.epochs",
+        "2",
+        "--candidate.batch",
+        "32",
+        "--window",
+        "3",
+    ]
     words += ["--fixed-points", "per_frame", "--cache-dir", "features", "--executor", "inline", "--scale", "0.5"]
     result = call(scripts / "dyncell", *words, cwd=work)
     assert result.returncode == 0, result.stderr

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.compare import Arguments, main, static_fact
@@ -154,3 +155,31 @@ def test_help_loads_neither_torch_nor_matplotlib():
     code = "import sys, nas.compare; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
+
+
+def test_confirmed_rewards_are_compared_where_all_runs_have_them_of_equally_many_cells(tmp_path, capsys):
+    cells = [SPACE.uniform(np.random.default_rng(seed)) for seed in range(3)]
+    runs = []
+    for seed, (rewards, again) in enumerate(
+        [((0.5, 0.7, 0.6), {1: 0.61, 2: 0.9}), ((0.8, 0.5, 0.9), {2: 0.7, 0: 0.75})]
+    ):
+        config = SearchConfig(space=SpaceConfig(space="paper", blocks=1), seed=seed)
+        runs.append(tmp_path / str(seed))
+        with RunStore.open(runs[-1], identity=identity(config), config=to_mapping(config)) as store:
+            for number, reward in enumerate(rewards):
+                store.append(Trial(number=number, genotype=cells[number], status="finished", reward=reward))
+            for number, reward in again.items():
+                common = {"genotype": cells[number], "status": "finished"}
+                store.append(Trial(confirms=f"#{number}", seed=0, reward=reward - 0.01, **common))
+                store.append(Trial(confirms=f"#{number}", seed=1, reward=reward + 0.01, **common))
+
+    def confirmed(trials):
+        main(Arguments(runs=tuple(runs), trials=trials))
+        header, *rows = table(tmp_path / "comparison" / "searches.csv")
+        return [round(float(row[header.index("confirmed")]), 9) for row in rows] if "confirmed" in header else None
+
+    assert confirmed(3) == [0.9, 0.75]  # the two best cells of each
+    assert confirmed(2) == [0.61, 0.75]  # now the second best cells are not confirmed
+    assert "confirmed rewards: of the 1 best cells of each run within the budget" in capsys.readouterr().out
+    assert confirmed(1) is None  # the best of one trial was not confirmed
+    assert "confirmed rewards: not compared" in capsys.readouterr().out

@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nas.runs.confirmation import final_ranking
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
-from nas.search import evaluate_fixed_points, require_streamed_scores, search, warn_of_harm
+from nas.search import require_streamed_scores, search, warn_of_harm
 from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.errors import RunError
+from nas.training.candidates.beside_search import confirm, evaluate_fixed_points
 from nas.training.candidates.early_stopping import EarlyStopping
 from nas.workers.executor import Result
 from searchspace.space import Space
@@ -64,8 +66,10 @@ class ShuffledExecutor:
         error = self.fails(job)
         if error:
             return [Result(job=job, value=None, error=error, worker="w", seconds=1.0)]
-        if job.fixed_point:
-            trial = Trial(fixed_point=job.fixed_point, status="finished", reward=0.5, seed=job.seed)
+        if job.number is None:
+            names = {"fixed_point": job.fixed_point, "confirms": job.confirms, "genotype": job.genotype}
+            reward = job.seed % 1000 / 1000 if job.confirms else 0.5
+            trial = Trial(**names, status="finished", reward=reward, seed=job.seed, epochs=job.epochs or 0)
             return [Result(job=job, value=trial, error=None, worker="w", seconds=1.0)]
         reward = int(job.genotype.key, 16) / 16**16
         scores = {"reward": reward, "halfway_reward": reward}
@@ -165,7 +169,7 @@ def test_the_static_network_is_scored_once_however_many_seeds_and_never_trained(
     jobs, submit = [], executor.submit
     executor.submit = lambda job: (jobs.append(job), submit(job))
     evaluate_fixed_points(executor, store, {"static": None, "per_frame": None}, SearchConfig(fixed_point_seeds=3))
-    assert sorted((job.fixed_point, job.trained) for job in jobs) == 3 * [("per_frame", True)] + [("static", False)]
+    assert sorted((job.fixed_point, job.epochs) for job in jobs) == 3 * [("per_frame", None)] + [("static", 0)]
 
 
 @pytest.mark.parametrize(("after", "warned"), [((0.5, 0.6), True), ((0.7,), False), ((0.699,), False), ((), False)])
@@ -222,3 +226,44 @@ def test_rewards_of_windows_are_not_mixed_with_streamed_ones(tmp_path):
         store.append(Trial(number=2, status="finished", reward=0.5, metrics={"miou": 0.4}))
         with pytest.raises(RunError, match=f"{tmp_path} were scored otherwise than today: .*--fork"):
             require_streamed_scores(store)
+
+
+NAMED = {"per_frame": None, "a": SPACE.uniform(np.random.default_rng(0))}
+
+
+def confirmed_run(workers, seed, trials=10, recorded=()):
+    """A whole run: fixed points, a search, its confirmation; its strategy, executor, and log."""
+    strategy, executor, store = ChainStrategy(), ShuffledExecutor(workers, seed), MemoryStore(recorded)
+    config = SearchConfig(trials=trials, confirm=2, confirm_seeds=3, fixed_points=tuple(NAMED))
+    evaluate_fixed_points(executor, store, NAMED, config)
+    search(strategy, executor, store, config, EarlyStopping())
+    confirm(executor, store, config)
+    return strategy, executor, store.trials
+
+
+def test_a_confirmation_trains_longer_and_tells_the_strategy_nothing():
+    strategy, _, log = confirmed_run(2, 0)
+    again = [trial for trial in log if trial.confirms]
+    assert len(again) == (2 + 2) * 3
+    assert {trial.epochs for trial in again} == {2 * CandidateConfig().epochs}
+    assert strategy.calls == run(trials=10)[0].calls
+    assert len({trial.seed for trial in log}) == len(log)
+
+
+@pytest.mark.parametrize("kept", [0, 9, 12, 15, 23, 24])
+def test_a_resumed_confirmation_gives_what_one_gives_that_was_never_stopped(kept):
+    whole = confirmed_run(2, 0)[2]
+    _, executor, resumed = confirmed_run(3, 1, recorded=whole[:kept])
+    assert sorted(map(repr, resumed)) == sorted(map(repr, whole))
+    assert len(executor.trained) == len(whole) - kept
+    assert final_ranking(resumed) == final_ranking(whole)
+
+
+def test_a_longer_search_confirms_what_is_missing():
+    short = confirmed_run(2, 0)[2]
+    log = confirmed_run(1, 0, trials=30, recorded=short)[2]
+    assert log[: len(short)] == short
+    best = sorted((trial for trial in log if trial.number is not None), key=lambda trial: trial.reward)[-2:]
+    assert {trial.name for trial in best} <= {trial.confirms for trial in log}
+    again = [(trial.confirms, trial.seed) for trial in log if trial.confirms]
+    assert len(set(again)) == len(again)

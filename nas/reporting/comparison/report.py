@@ -14,10 +14,10 @@ LEVEL: Final = 0.05
 LATE: Final = "mean of the last quarter"
 NOTES: Final = (
     "Rewards are on meta-val, after a candidate's short training; a best reward was chosen on what it is measured by, "
-    "and so flatters every strategy. A confirmed reward is that of the best cells when trained again, longer and with "
-    "fresh seeds: the highest mean, of equally many cells of each run; without it, not every run has one. Trained are the trials that do not repeat an earlier cell of their search. ± is "
-    "the sample standard deviation over seeds. Tests are two-sided, exact Mann-Whitney U tests over seeds. Intervals "
-    "are percentile bootstraps over seeds, too narrow for few of them."
+    "and so flatters every strategy. A confirmed reward is the highest mean of a run's best cells when trained again, "
+    "longer and with fresh seeds, of as many cells of each run. Trained are the trials that do not repeat an earlier "
+    "cell of their search. ± is the sample standard deviation over seeds. Tests are two-sided, exact Mann-Whitney U "
+    "tests over seeds. Intervals are percentile bootstraps over seeds, too narrow for few of them."
 )
 
 

@@ -1,8 +1,11 @@
 """A search that names no directory goes on with its own unfinished run, on whatever day, and with no other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nas.runs.confirmation import missing
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
@@ -11,7 +14,7 @@ from nas.settings.config_files import identity, to_mapping
 from searchspace.space import Space
 
 CELL = Space.load("paper", blocks=1).uniform(np.random.default_rng(0))
-CONFIG = SearchConfig(data=DataConfig(dataset="shapes"), trials=2)
+CONFIG = SearchConfig(data=DataConfig(dataset="shapes"), trials=2, confirm=0)
 
 
 def make(directory, config=CONFIG, trials=1):
@@ -26,6 +29,15 @@ def test_a_run_of_an_earlier_day_goes_on(tmp_path):
     assert default_directory(tmp_path, CONFIG) == old
 
 
+def test_a_run_whose_best_cells_are_still_to_be_confirmed_goes_on(tmp_path):
+    old, config = make(tmp_path / "shapes-2020-01-01-0", trials=2), replace(CONFIG, confirm=1, confirm_seeds=2)
+    assert default_directory(tmp_path, config) == old
+    with RunStore.open(old, identity=identity(config), config=to_mapping(config)) as store:
+        for trial, seed in missing(store.trials, config):
+            store.append(Trial(confirms=trial.name, genotype=CELL, status="finished", reward=0.5, seed=seed))
+    assert default_directory(tmp_path, config) != old
+
+
 def test_the_newest_of_several_goes_on(tmp_path):
     _, newer = make(tmp_path / "shapes-2020-01-01-0"), make(tmp_path / "shapes-2020-01-02-0")
     assert default_directory(tmp_path, CONFIG) == newer
@@ -35,7 +47,7 @@ def test_the_newest_of_several_goes_on(tmp_path):
     ("config", "trials"),
     [
         pytest.param(CONFIG, 2, id="finished"),
-        pytest.param(SearchConfig(data=DataConfig(dataset="shapes", scale=0.5)), 1, id="other settings"),
+        pytest.param(SearchConfig(data=DataConfig(dataset="shapes", scale=0.5), confirm=0), 1, id="other settings"),
     ],
 )
 def test_a_run_that_is_finished_or_of_other_settings_is_left_alone(tmp_path, config, trials):

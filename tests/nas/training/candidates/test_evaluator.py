@@ -158,6 +158,13 @@ def test_another_seed_gives_another_trial_and_the_callers_random_stream_is_left_
     assert other.metrics["loss"] != remembered.metrics["loss"]
 
 
+def test_a_confirmation_trains_as_a_candidate_of_so_many_epochs_would(spec, evaluate):
+    longer = replace(spec, candidate=replace(CANDIDATE, epochs=12)).build()(Job(number=0, genotype=REMEMBERS, seed=1))
+    again = evaluate(Job(confirms="#0", genotype=REMEMBERS, seed=1, epochs=12))
+    assert again.epochs == 12
+    assert timeless(replace(again, confirms=None, number=0)) == timeless(longer)  # the same schedule, too
+
+
 def test_two_descriptions_of_one_cell_train_alike(evaluate):
     one = Block(("past.dec", "cur.layer2"), (SKIP, Choice("global_pool")), SUM)
     two = Block(("cur.layer4", "past.dec"), (SKIP, SKIP), Choice("attention_gate"))
@@ -273,7 +280,7 @@ def test_what_fits_the_gpu_neither_way_fails(spec, monkeypatch):
 
 
 def test_the_static_network_is_scored_as_it_is(spec, evaluate):
-    trial = evaluate(Job(fixed_point="static", seed=1, trained=False))
+    trial = evaluate(Job(fixed_point="static", seed=1, epochs=0))
     still = replace(spec, candidate=replace(CANDIDATE, epochs=1, learning_rate=1e-12, early_stop=False))
     scores = dict(still.build()(Job(fixed_point="per_frame", seed=1)).metrics)
     del scores["loss"]
