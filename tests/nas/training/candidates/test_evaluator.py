@@ -316,4 +316,4 @@ def test_an_epoch_may_go_through_some_of_the_windows_drawn_anew(spec, monkeypatc
 
 
 def _descent(evaluator):
-    return evaluator._trainer.descent(evaluator._build(Job(number=0, genotype=REMEMBERS, seed=1))), range(2)
+    return evaluator._trainer.descent(evaluator._build(Job(number=0, genotype=REMEMBERS, seed=1)), epochs=2), range(2)
