@@ -43,7 +43,7 @@ def make_run(monkeypatch, checkpoint, tmp_path):
 
     def make(rewards):
         config = SearchConfig(
-            data=DataConfig(dataset="shapes", scale=0.25, window=3),
+            data=DataConfig(dataset="shapes", scale=0.25, window=3, refresh=0),
             static=StaticConfig(checkpoint=checkpoint),
             fixed_points=("per_frame",),
         )
