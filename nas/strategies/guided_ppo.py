@@ -1,8 +1,8 @@
 """Guided PPO: the controller learns from rewards, and from what a predictor makes of cells that nobody has trained.
 
-After every few rewards the predictor is fitted anew on all trials, the controller samples cells, and a PPO update goes
-through the latest trials and these samples with their predicted rewards (after DyNA PPO, Angermueller et al., ICLR
-2020, made for few and expensive evaluations). What is proposed is the best of many by predicted mean and doubt: the
+After every few rewards the predictor is fitted anew on all trials, and a PPO update goes through the latest trials and
+the controller's latest samples with their predicted rewards (after DyNA PPO, Angermueller et al., ICLR 2020, made for
+few and expensive evaluations). What is proposed is the best of many by predicted mean and doubt: the
 controller's samples, mutants of the best cells so far, and mutants of the best of both. A predictor that does no better
 than the mean in cross-validation is not listened to.
 
@@ -109,9 +109,8 @@ class GuidedPPO:
         count = len(rewards)
         tokens, rewards = tokens[-self.ppo.buffer :], rewards[-self.ppo.buffer :]
         if self.predictor.knows:
-            imagined = self._sample(self.config.samples, "imagined", count)
-            predicted, _ = self.predictor.predict(imagined.numpy())
-            tokens, rewards = torch.cat([tokens, imagined]), torch.cat([rewards, torch.from_numpy(predicted)])
+            predicted, _ = self.predictor.predict(self.samples.numpy())
+            tokens, rewards = torch.cat([tokens, self.samples]), torch.cat([rewards, torch.from_numpy(predicted)])
         spread = rewards.std(correction=0)
         if spread == 0:
             return
