@@ -56,7 +56,8 @@ class GuidedPPO:
         self.predictor = Predictor(space)
         self.asked: list[Tokens] = []
         self.rewards: list[float | None] = []  # of the cells told, in the order of asking; None if failed
-        self.samples = torch.zeros(0, len(self.sizes), dtype=torch.int64)  # of the controller after its latest update
+        with single_thread():
+            self.samples = self._sample(config.samples, "samples", 0)  # of the controller after its latest update
         self._keys: set[str] = set()  # of the cells asked for
 
     @single_thread()
