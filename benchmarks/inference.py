@@ -49,7 +49,7 @@ def lean_cell(frame: str) -> Genotype:
     return Genotype(blocks)
 
 
-LEAN = {"lean, cur.layer2": lean_cell("cur.layer2")}
+LEAN = {f"lean, {frame}": lean_cell(frame) for frame in ("cur.layer2", "low.layer4")}
 
 
 class Free(nn.Module):

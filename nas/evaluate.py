@@ -53,8 +53,9 @@ class Arguments:
     """Frames to show with their label and all predictions, spread over the split."""
     latency_size: tuple[int, int] | None = None
     """Height and width of the images that costs are for, e.g. 1024 2048; by default the working size."""
-    latency_clip: int = 30
-    """Frames of the clip, the first a key frame, that mean costs are over; 0 is later frames alone."""
+    latency_clip: int | None = None
+    """Frames of the clip, the first a key frame, that mean costs are over; 0 is later frames alone. By default from one
+    key frame of a network to the next, and later frames alone where there is only the first."""
     latency_repeats: int = 10
     """Timed repetitions, whose median is shown; 0 measures no latency."""
     cache_dir: Path | None = None
@@ -67,7 +68,7 @@ class Arguments:
         require(is_refresh(self.refresh), REFRESH_RULE, self.refresh)
         if self.window != "auto" and self.window < 2:
             raise RunError(f"window must be at least 2 frames, or auto, but got {self.window}")
-        if self.panels < 1 or self.latency_clip < 0 or self.latency_clip == 1 or self.latency_repeats < 0:
+        if self.panels < 1 or (self.latency_clip or 0) < 0 or self.latency_clip == 1 or self.latency_repeats < 0:
             raise RunError(
                 "there must be 1 panel or more, 2 frames or more in a clip (or 0), and no negative repetitions"
             )

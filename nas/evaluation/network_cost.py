@@ -36,8 +36,9 @@ class Timing:
 
     size: tuple[int, int]
     """Height and width of the images, in pixels."""
-    clip: int
-    """Number of frames of the clip that means are over, its first one a key frame; 0 for later frames alone."""
+    clip: int | None
+    """Number of frames of the clip that means are over, its first one a key frame; 0 for later frames alone; None for
+    as many as from one key frame of the network to the next."""
     repeats: int
     """Number of timed repetitions of each kind of frame; 0 measures nothing."""
 
@@ -47,7 +48,12 @@ def over_clip(first: Cost, later: Cost, clip: int) -> Cost:
     return (first + (clip - 1) * later) / clip if clip else later
 
 
-def count_costs(network: VideoNetwork, size: tuple[int, int], clip: int = 0) -> dict[str, float]:
+def frames_of_clip(network: VideoNetwork, clip: int | None) -> int:
+    """Say how many frames means are over: `clip`, or as many as from one key frame of the network to the next."""
+    return network.refresh if clip is None else clip
+
+
+def count_costs(network: VideoNetwork, size: tuple[int, int], clip: int | None = None) -> dict[str, float]:
     """Count a network on images of height and width `size`; nothing is computed, and the result is the same anywhere.
 
     Returns:
@@ -64,7 +70,7 @@ def count_costs(network: VideoNetwork, size: tuple[int, int], clip: int = 0) -> 
         "parameters": sum(p.numel() for p in network.parameters()),
         "macs_first": first,
         "macs_later": later,
-        "relative_macs": over_clip(first, later, clip) / first,
+        "relative_macs": over_clip(first, later, frames_of_clip(network, clip)) / first,
         "relative_macs_later": later / first,
         "state_bytes": state_bytes(state),
     }
@@ -109,7 +115,7 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
     }
     seconds = _rounds(list(kinds.values()), timing, compute)
     first, later, per_frame = seconds.T
-    means = over_clip(first, later, timing.clip)
+    means = over_clip(first, later, frames_of_clip(network, timing.clip))
     ratios = np.stack([means, later], axis=1) / per_frame[:, None]
     if network.head.genotype is None:
         ratios = np.ones_like(ratios)

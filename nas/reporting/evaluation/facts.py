@@ -46,7 +46,7 @@ def evaluation_facts(
         "gap": SHORT_GAP,
         "timed": "{}x{}".format(*timing.size),
         "repeats": timing.repeats,
-        "clip": f"a clip of {timing.clip} frames, the first a key frame" if timing.clip else "later frames",
+        "clip": _clip(timing.clip),
         "device": torch.cuda.get_device_name(compute.device) if on_gpu else compute.device,
         "precision": "float32" if compute.dtype is None else "bfloat16",
         "threads": torch.get_num_threads(),
@@ -55,3 +55,10 @@ def evaluation_facts(
     }
     facts = {name: sentence.format_map(values) for name, sentence in SENTENCES.items()}
     return facts | {name: ", ".join(map(str, paths)) for name, paths in networks.items()}
+
+
+def _clip(frames: int | None) -> str:
+    """Say what mean costs are over."""
+    if frames is None:
+        return "frames from one key frame to the next (later frames alone where there is only the first)"
+    return f"a clip of {frames} frames, the first a key frame" if frames else "later frames"

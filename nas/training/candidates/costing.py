@@ -58,7 +58,7 @@ def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh
             return logits
 
     latency = measure(later_frame, clips.compute.device, repeats=REPEATS).median
-    network = VideoNetwork(copy.deepcopy(static), copy.deepcopy(head))  # which may share their classifier
-    whole = count_costs(network, clips.image_size, refresh)
+    network = VideoNetwork(copy.deepcopy(static), copy.deepcopy(head), refresh)  # copies, as it may join classifiers
+    whole = count_costs(network, clips.image_size)
     counts = complexity(head, clips.sizes, static.decoder) | {name: whole[name] for name in RELATIVE}
     return Costs(counts, latency)

@@ -52,6 +52,9 @@ def test_a_clip_costs_its_key_frame_and_later_frames_over_the_per_frame_networks
     assert found["relative_macs_later"] == later / first
     assert found["relative_macs"] == pytest.approx(0.1 + 0.9 * later / first)
     assert count_costs(network("tdnet"), SIZE)["relative_macs"] == later / first
+    refreshed = network("tdnet")
+    refreshed.refresh = 10
+    assert count_costs(refreshed, SIZE) == found
 
 
 @pytest.mark.parametrize("clip", [0, 2, 7])
