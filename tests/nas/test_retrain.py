@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,12 +11,13 @@ from cache.datasets import shapes
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.networks.video_network import load_video_network
-from nas.retrain import Arguments, main
-from nas.runs.store import RunStore
+from nas.retrain import Arguments, chosen_networks, main
+from nas.runs.store import RunStore, read_settings
 from nas.runs.trial import Trial
 from nas.settings.command_line import run_command
 from nas.settings.config import DataConfig, SearchConfig, StaticConfig
 from nas.settings.config_files import to_mapping
+from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
@@ -41,7 +43,7 @@ def make_run(monkeypatch, checkpoint, tmp_path):
     for split in ("train", "val"):
         monkeypatch.setitem(shapes.CLIPS, split, 1)
 
-    def make(rewards):
+    def make(rewards, costs=()):
         config = SearchConfig(
             data=DataConfig(dataset="shapes", scale=0.25, window=3, refresh=0),
             static=StaticConfig(checkpoint=checkpoint),
@@ -51,6 +53,8 @@ def make_run(monkeypatch, checkpoint, tmp_path):
             for number, (reward, cell) in enumerate(zip(rewards, CELLS, strict=False)):
                 failed = {"status": "failed", "error": "crash: gone"}
                 fields = failed if reward is None else {"status": "finished", "reward": reward}
+                if number < len(costs) and costs[number]:
+                    fields |= {"cost": {"relative_macs": costs[number]}}
                 store.append(Trial(number=number, genotype=cell, **fields))
         return tmp_path / "run"
 
@@ -137,3 +141,20 @@ def test_a_mistake_is_one_message_and_leaves_no_network(make_run, monkeypatch, c
 def test_a_folder_that_is_no_run_is_refused(monkeypatch, tmp_path, capsys):
     assert retrain(monkeypatch, "--run", tmp_path, *QUICK) == 2
     assert f"there is no run in {tmp_path}" in capsys.readouterr().err
+
+
+def test_cells_along_the_front_are_chosen_from_the_cheapest_to_the_best(make_run, caplog):
+    run = make_run([0.2, None, 0.4], costs=[0.3, None, 0.6])
+    search, arguments = read_settings(run), Arguments(run=run, pareto=2, fixed_points=())
+    assert list(chosen_networks(arguments, search)) == ["cell0", "cell2"]
+    assert list(chosen_networks(replace(arguments, pareto=1), search)) == ["cell2"]
+    assert list(chosen_networks(replace(arguments, pareto=3), search)) == ["cell0", "cell2"]
+    assert "has 2 cells on its front, not 3" in caplog.text
+
+
+def test_a_front_needs_costs_and_a_number_of_cells(make_run):
+    run = make_run([0.2])
+    with pytest.raises(RunError, match="is of before costs were counted; retrain its best cells with --top-k"):
+        chosen_networks(Arguments(run=run, pareto=2), read_settings(run))
+    with pytest.raises(RunError, match="pareto must be 0 cells or more, but got -1"):
+        Arguments(run=run, pareto=-1)

@@ -47,9 +47,11 @@ def test_the_papers_space_is_the_papers():
     assert PAPER.vocabulary("input") == [*OF_BEFORE, "block0", "block1", "block2", "block3"]
 
 
-def test_the_fast_space_is_the_video_space_with_inputs_that_make_a_frame_cheap():
+def test_the_fast_space_is_the_video_space_with_inputs_and_keys_that_make_a_frame_cheap():
     assert FAST.inputs == INPUTS == (*VIDEO.inputs, *INPUTS[5:])
-    assert replace(FAST, name="video", inputs=VIDEO.inputs) == VIDEO
+    *others, sparse = FAST.aggregations
+    assert str(sparse) == "memory_attention(slots=4, stride=4)"
+    assert replace(FAST, name="video", inputs=VIDEO.inputs, aggregations=tuple(others)) == VIDEO
 
 
 def test_spaces_say_how_often_their_cells_want_a_key_frame():
