@@ -38,9 +38,9 @@ class Trainer:
     loss: Teaching
 
     def descent(self, head: Head, epochs: int) -> Descent:
-        """Make the optimiser and the schedule of one head's training over so many epochs."""
+        """Make the optimiser and the schedule of one head's training over so many epochs, 0 if it shall not train."""
         optimizer = Adam(head.parameters(), lr=self.settings.learning_rate, fused=True)
-        if self.settings.schedule == "constant":
+        if self.settings.schedule == "constant" or not epochs:
             return Descent(optimizer, ())
         steps = sum(1 for _ in batched(self.windows[: self.settings.windows or None], self.settings.batch))
         return Descent(optimizer, (cosine(optimizer, steps * epochs),))

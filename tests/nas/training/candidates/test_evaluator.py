@@ -279,8 +279,10 @@ def test_what_fits_the_gpu_neither_way_fails(spec, monkeypatch):
         spec.build()(Job(number=0, genotype=REMEMBERS, seed=1))
 
 
-def test_the_static_network_is_scored_as_it_is(spec, evaluate):
-    trial = evaluate(Job(fixed_point="static", seed=1, epochs=0))
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_static_network_is_scored_as_it_is(spec, schedule):
+    own = replace(spec, candidate=replace(CANDIDATE, schedule=schedule))
+    trial = own.build()(Job(fixed_point="static", seed=1, epochs=0))
     still = replace(spec, candidate=replace(CANDIDATE, epochs=1, learning_rate=1e-12, early_stop=False))
     scores = dict(still.build()(Job(fixed_point="per_frame", seed=1)).metrics)
     del scores["loss"]
