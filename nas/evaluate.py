@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from tyro.conf import arg
 
-from cache.datasets.catalog import open_dataset
-from cache.datasets.clips import Split
+from cache.datasets.catalog import BY_NETWORK, open_dataset
+from cache.datasets.clips import Dataset, Split
+from cache.datasets.video import LIMIT
 from nas.runs.store import read_settings
 from nas.settings.command_line import run_command
 from nas.settings.config import REFRESH_RULE, ComputeConfig, DatasetName, MachineConfig, is_refresh, require
@@ -36,7 +37,11 @@ class Arguments:
     dataset: DatasetName | None = None
     """Name of the data set; by default that of the run that networks are of, and camvid where there is no run."""
     data_root: Path | None = None
-    """Folder of the data set; by default the run's, or $DYNCELL_DATA."""
+    """Folder of the data set; by default the run's, or $DYNCELL_DATA. Of a video, its file or folder."""
+    labelled_by: Path | None = None
+    """Network whose labels stand in for the masks of a video, so that scores are agreement; by default the run's."""
+    limit: int | None = None
+    """Frames of a video that are used at most, 0 for all; by default as many as the run used, or 2000."""
     split: Split = "val"
     """List of the data set to score on."""
     output: Path | None = None
@@ -143,6 +148,8 @@ def with_settings_of(run: Path, arguments: Arguments) -> Arguments:
         arguments,
         dataset=arguments.dataset or search.data.dataset,
         cache_dir=arguments.cache_dir or search.machine.cache_dir,
+        labelled_by=arguments.labelled_by or search.static.checkpoint,
+        limit=search.data.limit if arguments.limit is None else arguments.limit,
     )
     if arguments.data_root is None and found.dataset == search.data.dataset:
         return replace(found, data_root=search.machine.data_root)
@@ -160,12 +167,13 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
     from nas.networks.class_names import check_classes
     from nas.networks.loading import load_network
 
-    dataset = open_dataset(arguments.dataset or NO_RUN, arguments.data_root)
+    dataset = open_data(arguments)
     sizes, slots = set(), {2}
     for path in (path for paths in networks.values() for path in paths):
         network, meta = load_network(path, len(dataset.classes))
         check_classes(path, meta, dataset.classes)
-        height, width = meta.get("size") or dataset.size
+        own = None if dataset.name == BY_NETWORK else meta.get("size")  # a video has that of the network that labels it
+        height, width = own or dataset.size
         sizes.add((height, width))
         slots.add(network.head.slots)
     if len(sizes) > 1 and arguments.size is None:
@@ -173,8 +181,16 @@ def evaluation_data(arguments: Arguments, networks: Mapping[str, Sequence[Path]]
         raise RunError(f"the networks were trained at {found}; name one size for all with --size HEIGHT WIDTH")
     cache = MachineConfig(cache_dir=arguments.cache_dir).cache
     window = max(slots) + 1 if arguments.window == "auto" else arguments.window
-    dataset = open_dataset(arguments.dataset or NO_RUN, arguments.data_root, window)
-    return EvaluationData.of(dataset, arguments.split, arguments.size or sizes.pop(), window, cache)
+    return EvaluationData.of(
+        open_data(arguments, window), arguments.split, arguments.size or sizes.pop(), window, cache
+    )
+
+
+def open_data(arguments: Arguments, window: int = 2) -> Dataset:
+    """Open the data set that networks are scored on. Raises DataError if it is not there."""
+    limit = LIMIT if arguments.limit is None else arguments.limit
+    name, root = arguments.dataset or NO_RUN, arguments.data_root
+    return open_dataset(name, root, window, network=arguments.labelled_by, limit=limit)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tabulate import tabulate
 from tyro.conf import arg
 
 from baselines.fixed_points import FIXED_POINTS, STATIC, select
-from cache.datasets.catalog import open_dataset
+from cache.datasets.catalog import BY_NETWORK, open_dataset
 from cache.images import scaled_size
 from nas.runs.confirmation import final_ranking
 from nas.runs.ranking import along_front
@@ -19,17 +19,15 @@ from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import ComputeConfig, SearchConfig, require
 from nas.settings.errors import RunError
-from nas.settings.retrain_config import RetrainConfig
+from nas.settings.retrain_config import RetrainConfig, without_labels
 from nas.settings.seeding import stream
+from nas.settings.wording import wording
 from searchspace.genotype import Genotype
 
 if TYPE_CHECKING:
     from nas.training.video.ensure import VideoTraining
 
 log = logging.getLogger(__name__)
-
-SCORES: Final = ("miou", "fwiou", "mean_accuracy")
-HEADERS: Final = ("network", "seed", "mIoU %", "fwIoU %", "mAcc %", "best epoch", "checkpoint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +38,9 @@ class Arguments:
     epochs alone would give. `static`, the network that all start from, is scored as it is. Each network is left in
     `<run>/retrained/<name>-seed<k>/network.pt`, the best one by mIoU over the validation list. What is there is not
     trained again, and the same command continues what was stopped.
+
+    With `--dataset video --data-root VIDEO` what was retrained goes on from there on a video without masks, that of
+    another camera, say: the static network teaches, and the table says how far each network agreed with it before.
     """
 
     run: Path = tyro.MISSING
@@ -59,11 +60,14 @@ class Arguments:
     seeds: int = 1
     """Trainings of each network, with different seeds."""
     label: str = ""
-    """Suffix of the networks' names, after a hyphen, to keep those of other settings apart."""
+    """Suffix of the networks' names, after a hyphen, to keep those of other settings apart; by default none, and on
+    another video its name."""
     checkpoint: Path | None = None
-    """Static network to start from; by default the search's."""
+    """Static network to start from; by default the search's. Of a retrained network the static part is taken."""
+    dataset: Literal["video"] | None = None
+    """`video` adapts the run's networks to a video without masks; by default they learn from the search's data."""
     data_root: Path | None = None
-    """Folder of the data set; by default the search's."""
+    """Folder of the data set, or file or folder of a video; by default the search's."""
     cache_dir: Path | None = None
     """Folder for static networks and optical flow; by default the search's."""
     compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
@@ -72,6 +76,7 @@ class Arguments:
         require(self.pareto >= 0, "pareto must be 0 cells or more", self.pareto)
         if self.top_k < 0 or self.seeds < 1:
             raise RunError(f"there must be 0 cells or more and 1 seed or more, but got {self.top_k} and {self.seeds}")
+        require(self.dataset is None or self.data_root is not None, "dataset video needs --data-root", self.data_root)
         require(Path(self.label).name == self.label, "label must be part of a folder's name", self.label)
 
 
@@ -80,12 +85,15 @@ def main(arguments: Arguments) -> None:
     from nas.training.video.results import FOLDER  # loads torch, for which --help need not wait
 
     search = read_settings(arguments.run)
+    if arguments.dataset and arguments.data_root and not arguments.label:  # beside the networks that are adapted
+        arguments = replace(arguments, label=arguments.data_root.resolve().stem)
     networks = chosen_networks(arguments, search)
     log_to(arguments.run / "retrain.log")
-    training = video_training(arguments, search)
+    training, words = video_training(arguments, search), wording(arguments.dataset or search.data.dataset)
     static = labelled(STATIC, arguments.label)
     every = [(name, genotype, k) for k in range(arguments.seeds) for name, genotype in networks.items()]
     jobs = [(name, genotype, k) for name, genotype, k in every if name != static or k == 0]
+    columns = ({f"{words.miou} before %": "before"} if arguments.dataset else {}) | dict(words.trained)
     rows, diverged = [], []
     for number, (name, genotype, k) in enumerate(jobs, start=1):
         folder = arguments.run / FOLDER / f"{name}-seed{k}"
@@ -94,14 +102,17 @@ def main(arguments: Arguments) -> None:
             if name == static:
                 meta = training.ensure_static(folder, name)
             else:
-                meta = training.ensure(folder, name, genotype, stream(search.seed, "retraining", k))
+                start = start_of(arguments, name, k) if arguments.dataset else None
+                meta = training.ensure(folder, name, genotype, stream(search.seed, "retraining", k), start)
         except ArithmeticError as error:  # of this network alone
             log.error("%s, seed %d, diverged (%s); lower --head-rates or --static-rate", name, k, error)
             diverged.append(folder.name)
         else:
-            scores = [f"{100 * meta[score]:.2f}" for score in SCORES]
+            scores = [f"{100 * meta[score]:.2f}" if score in meta else "-" for score in columns.values()]
             rows.append([name, k, *scores, meta["epoch"], folder / "network.pt"])
-    print(tabulate(rows, headers=HEADERS, tablefmt="github", disable_numparse=True))
+    print(tabulate(rows, ("network", "seed", *columns, "best epoch", "checkpoint"), "github", disable_numparse=True))
+    if words.note:
+        print(words.note)
     if diverged:
         raise RunError(f"{len(diverged)} of {len(jobs)} networks diverged: {', '.join(diverged)}")
 
@@ -132,6 +143,17 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
     return {labelled(name, arguments.label): genotype for name, genotype in found.items()}
 
 
+def start_of(arguments: Arguments, name: str, seed: int) -> Path | None:
+    """Find what a network of the run was retrained to, which goes on from there on a video; None if it was not."""
+    from nas.training.video.results import FOLDER
+
+    path = arguments.run / FOLDER / f"{name.removesuffix(f'-{arguments.label}')}-seed{seed}" / "network.pt"
+    if path.exists():
+        return path
+    log.warning("there is no %s: %s starts from the static network, with a new cell", path, name)
+    return None
+
+
 def labelled(name: str, label: str) -> str:
     """Add a label, if there is one, to the name of a network."""
     return f"{name}-{label}" if label else name
@@ -156,25 +178,30 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     machine = replace(machine, cache_dir=arguments.cache_dir or machine.cache_dir)
     window = arguments.config.retrain.window
     window = require_number(search.data.window if window == "auto" else window)
-    dataset = open_dataset(search.data.dataset, machine.data_root, search.data.reach(window))
-    check_labels(dataset, machine.cache)
     checkpoint = arguments.checkpoint or search.static.checkpoint
     if checkpoint is None:
-        reach = search.data.reach(require_number(search.data.window))
-        searched = open_dataset(search.data.dataset, machine.data_root, reach)
+        reach, own = search.data.reach(require_number(search.data.window)), search.machine.data_root
+        root = own if arguments.dataset else machine.data_root
+        searched = open_dataset(search.data.dataset, root, reach)
         checkpoint = static_of_run(arguments.run, search, searched, machine.cache)
+    data = search.data
+    if arguments.dataset not in (None, data.dataset):  # a video has the size of the network that labels it
+        data = replace(data, dataset=BY_NETWORK, scale=1.0)
+    dataset = open_dataset(data.dataset, machine.data_root, data.reach(window), network=checkpoint, limit=data.limit)
+    check_labels(dataset, machine.cache)
+    config = without_labels(arguments.config) if data.dataset == BY_NETWORK else arguments.config
     inputs = read_inputs(
-        arguments.config,
+        config,
         dataset,
-        size=scaled_size(dataset.size, search.data.scale),
+        size=scaled_size(dataset.size, data.scale),
         window=window,
-        gaps=search.data.gaps,
-        refresh=require_number(search.data.refresh),
+        gaps=data.gaps,
+        refresh=require_number(data.refresh),
         static_checkpoint=checkpoint,
         cache_dir=machine.cache,
         compute=compute,
     )
-    return VideoTraining(arguments.config, inputs, compute)
+    return VideoTraining(config, inputs, compute)
 
 
 if __name__ == "__main__":

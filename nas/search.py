@@ -70,12 +70,13 @@ def main(arguments: Arguments) -> None:
     from nas.settings.compute import resolve
     from nas.strategies.catalog import make_strategy, settings_of
     from nas.strategies.saved_strategy import SavedStrategy
-    from nas.training.candidates.inputs import prepare
+    from nas.training.candidates.inputs import data_of, prepare
 
     compute = resolve(arguments.config.compute)
     space = load_space(arguments.config.space)
     config = resolve_auto(arguments.config, compute, space)
     fixed_points = select(FIXED_POINTS, config.fixed_points)
+    data_of(config)  # what is wrong with it is said before there is a run
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
     with RunStore.open(run_directory(arguments, config), identity=identity(config), config=to_mapping(config)) as store:
         require_streamed_scores(store)
@@ -92,7 +93,8 @@ def main(arguments: Arguments) -> None:
 
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)
-            warn_of_harm(store.trials)
+            if config.candidate.objective != "agreement":  # by which the static network is perfect
+                warn_of_harm(store.trials)
             kept = strategy
             if isinstance(strategy, Resumable):
                 kept = SavedStrategy(strategy, store.directory / "strategy.pt", store.trials, config.lookahead)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import xxhash
@@ -29,6 +29,9 @@ from cache.images import (
     resize_image,
     resize_label,
 )
+
+if TYPE_CHECKING:
+    from cache.video import VideoFrames
 
 Fit = Literal["same", "resize", "letterbox"]
 WHOLE: Final = 4 * 2**20
@@ -78,6 +81,7 @@ class FileDataset(ABC):
         self._size = size
         self._lists: dict[Split, tuple[Frame, ...]] = {}
         self._files: dict[Frame, FrameFiles] = {}
+        self._videos: dict[Path, VideoFrames] = {}
         self._digests: dict[Path, tuple[tuple[int, int], bytes]] = {}
         self._listing = threading.RLock()
 
@@ -198,7 +202,7 @@ class FileDataset(ABC):
 
     def _listed(self, split: Split) -> tuple[Frame, ...]:
         found = sorted(self._find(split), key=lambda files: (files.frame.sequence, files.frame.number))
-        if not any(files.label for files in found):
+        if not any(files.frame.labelled for files in found):
             raise DataError(f"{self.name} in {self.root} has no labelled frame in its {split} split; add some")
         for files in found:
             twin = self._files.setdefault(files.frame, files)
@@ -207,8 +211,15 @@ class FileDataset(ABC):
         return tuple(files.frame for files in found)
 
     def _stored(self, files: FrameFiles) -> NDArray[np.uint8]:
-        """Read the pixels of a frame at its own size; a subclass may know frames that are no files."""
-        return read_image(files.image)
+        """Read the pixels of a frame at its own size."""
+        return read_image(files.image) if files.place is None else self._video(files.image).read(files.place)
+
+    def _video(self, path: Path) -> "VideoFrames":
+        from cache.video import VideoFrames  # loads OpenCV, which clips of images do without
+
+        if path not in self._videos:
+            self._videos[path] = VideoFrames(path)
+        return self._videos[path]
 
     def _of_another_size(self, path: Path, size: tuple[int, ...]) -> DataError:
         return DataError(

@@ -13,10 +13,7 @@ Only the last frame of a window needs a mask, so a few labelled frames in a long
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from cache.datasets.clips import SPLITS, Frame, Split
 from cache.datasets.files import FileDataset, FrameFiles
@@ -24,9 +21,6 @@ from cache.datasets.folder_settings import read_settings
 from cache.datasets.frame_names import numbered
 from cache.datasets.listing import IMAGE_SUFFIXES, MASK_SUFFIXES, by_stem, folders, visible, warn_unused
 from cache.errors import DataError
-
-if TYPE_CHECKING:
-    from cache.video import VideoFrames
 
 _LAYOUT: Final = (
     "a folder of clips holds dataset.yaml and <split>/<clip>/images/*.png with masks/*.png "
@@ -47,7 +41,6 @@ class Folder(FileDataset):
         settings = read_settings(root / "dataset.yaml", _LAYOUT)
         super().__init__(settings.name, root, settings.colours, settings.code, settings.fit, settings.size)
         self._clips = settings.splits
-        self._videos: dict[Path, VideoFrames] = {}
         if not any(self.has(split) for split in SPLITS):
             raise DataError(f"no clips in {root}: none of the folders train, val and test is there; {_LAYOUT}")
         self._tell_of_other_folders()
@@ -116,16 +109,6 @@ class Folder(FileDataset):
         for number in range(count):
             frame = Frame(f"{prefix}/frame_{number:06d}", name, number, labelled=number in masks)
             yield FrameFiles(frame, video, masks.get(number), number)
-
-    def _stored(self, files: FrameFiles) -> NDArray[np.uint8]:
-        return super()._stored(files) if files.place is None else self._video(files.image).read(files.place)
-
-    def _video(self, path: Path) -> "VideoFrames":
-        from cache.video import VideoFrames  # loads OpenCV, which clips of images do without
-
-        if path not in self._videos:
-            self._videos[path] = VideoFrames(path)
-        return self._videos[path]
 
     def _way_to_one_size(self) -> str:
         return "write 'sizes: letterbox' or 'sizes: resize' into dataset.yaml, or bring all frames to one size"

@@ -17,6 +17,9 @@ from cache.static.encoders import FIRST, build_encoder
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
 
 FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
+CARRIERS: Final = {FORMAT: "weights", "dyncell video network 1": "static"}
+"""Formats of files that a static network can be read from -> key of its weights: a video network has one in it."""
+ITS_OWN: Final = ("dataset", "classes", "colours", "size")  # facts of a video network that are its static part's, too
 DEC_CHANNELS: Final = 64
 """Number of channels of `dec`, in the dynamic-cell paper and in every checkpoint."""
 FEATURES: Final = (*DECODED, "dec")
@@ -158,6 +161,8 @@ def save_checkpoint(path: Path, network: StaticNetwork, meta: Mapping[str, Any])
 def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwork, dict[str, Any]]:
     """Read what `save_checkpoint` wrote: a network without auxiliary heads, and its facts.
 
+    Of a video network, whose scores are its head's, the static part is read with the facts that hold for it.
+
     Args:
         path: of the file.
         classes: that the network must have, if given.
@@ -166,13 +171,13 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
         DataError: no such file, not a checkpoint, other shapes, or another number of classes.
     """
     content = load_tensors(path)
-    if content.get("format") != FORMAT:
+    if (form := content.get("format")) not in CARRIERS:
         raise DataError(
             f"{path} is not a static network that this version wrote; make one with `python -m nas.pretrain`"
         )
     try:
         network = of_shape(content)
-        load_weights(network, content["weights"])
+        load_weights(network, content[CARRIERS[form]])
         meta = dict(json.loads(content["meta"]))
     except DAMAGED as error:
         raise DataError(f"the static network {path} is damaged or of another version ({brief(error)})") from error
@@ -181,7 +186,7 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
             f"the static network {path} has {network.classes} classes, but the data has {classes}; "
             "give the checkpoint of this data set, or none to train one"
         )
-    return network, meta
+    return network, meta if form == FORMAT else {name: meta[name] for name in ITS_OWN if name in meta}
 
 
 def weights_fingerprint(network: StaticNetwork) -> str:

@@ -66,6 +66,12 @@ class ConfusionMatrix:
         """Mean of the classes' accuracies over the labelled classes."""
         return self.accuracy()[self._present()].mean().item()
 
+    def pixel_accuracy(self) -> float:
+        """Share of the labelled pixels that got their label."""
+        self._present()
+        hits, labelled, _ = self._sums()
+        return (hits.sum() / labelled.sum()).item()
+
     def scores(self) -> dict[str, float]:
         """Return `miou`, `fwiou` and `mean_accuracy`, each in [0, 1]."""
         return {"miou": self.miou(), "fwiou": self.fwiou(), "mean_accuracy": self.mean_accuracy()}

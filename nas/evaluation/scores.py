@@ -48,6 +48,7 @@ class Evaluation:
         parts = {"": self.later, "windowed_": self.windowed, "first_": self.first}
         counted = {prefix: matrix.scores() for prefix, matrix in parts.items() if matrix.counts.any()}
         named = {f"{prefix}{name}": score for prefix, each in counted.items() for name, score in each.items()}
+        named |= {"pixel_accuracy": self.later.pixel_accuracy()} if "" in counted else {}
         return named | dict(self.consistency)
 
     def class_iou(self) -> list[float]:

@@ -12,9 +12,10 @@ from typing import Annotated, Final, Literal, get_args
 
 from tyro.conf import arg
 
+from cache.datasets.video import LIMIT
 from nas.settings.errors import RunError
 
-DatasetName = Literal["camvid", "cityscapes", "shapes", "folder"]
+DatasetName = Literal["camvid", "cityscapes", "shapes", "folder", "video"]
 StrategyName = Literal["ppo", "ppo_plain", "random", "evolution"]
 
 
@@ -37,7 +38,9 @@ class DataConfig:
     """Settings of the data: which frames, at which resolution, in which windows."""
 
     dataset: DatasetName = "camvid"
-    """Name of the data set."""
+    """Name of the data set; a `video` has no masks, and the network of --checkpoint teaches and scores all others."""
+    limit: int = LIMIT
+    """Frames of a video without masks that are used at most, in stretches spread evenly over it; 0 is all of them."""
     scale: float = 1.0
     """Working resolution as a share of the frames' own height and width, in (0, 1]."""
     window: Literal["auto"] | int = "auto"
@@ -55,6 +58,7 @@ class DataConfig:
         require(bool(self.gaps) and min(self.gaps) >= 1, "gaps must be whole numbers from 1", self.gaps)
         require(len(set(self.gaps)) == len(self.gaps), "gaps must differ from each other", self.gaps)
         require(self.refresh == "auto" or is_refresh(self.refresh), f"{REFRESH_RULE}, or auto", self.refresh)
+        require(self.limit >= 0, "limit must not be negative", self.limit)
         require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
         require(self.window == "auto" or self.window >= 2, "window must be at least 2 frames, or auto", self.window)
         require(0 < self.meta_val < 1, "meta-val must lie in (0, 1)", self.meta_val)
@@ -69,7 +73,7 @@ class StaticConfig:
     """Settings of the static network's training."""
 
     checkpoint: Annotated[Path | None, arg(name="checkpoint", prefix_name=False)] = None
-    """A trained static network to use instead of training one."""
+    """A trained static network to use instead of training one; of a retrained network, its static part."""
     encoder: Annotated[Literal["mobilenet_v2"], arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
     """Which encoder to train; a static network that is given has its own."""
     encoder_weights: Annotated[Path | None, arg(name="encoder-weights", prefix_name=False)] = None
@@ -144,8 +148,9 @@ class CandidateConfig:
     """What the learning rate does: it falls to 0 over the training, or stays, as in the paper."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
-    objective: Literal["geometric_mean"] = "geometric_mean"
-    """Objective that says what scores are worth: the geometric mean of mIoU, fwIoU and mean class accuracy."""
+    objective: Literal["geometric_mean", "agreement"] = "geometric_mean"
+    """Objective that says what scores are worth: the geometric mean of mIoU, fwIoU and mean class accuracy, or that of
+    the mIoU and the share of pixels in which a candidate agrees with the static network, which needs no labels."""
     max_cost: Annotated[float | None, arg(name="max-cost", prefix_name=False)] = None
     """Multiply-adds of a cell's clip, key frames among them, over those of the per-frame network, in (0, 1]: the reward
     of a cell that costs more is its worth times (max-cost / cost). By default costs are recorded and not judged."""

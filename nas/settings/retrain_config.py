@@ -1,6 +1,6 @@
 """Every setting of retraining; the defaults are the paper's, as in `config.py`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -111,3 +111,11 @@ class RetrainConfig:
 
     retrain: Annotated[RecipeConfig, arg(name="")] = field(default_factory=RecipeConfig)
     etc: Annotated[EtcConfig, arg(name="")] = field(default_factory=EtcConfig)
+
+
+def without_labels(config: RetrainConfig) -> RetrainConfig:
+    """Let imitation be all that teaches, on data without labels: at the recipe's weights, or at 1 where it has none."""
+    recipe = config.retrain
+    dec, logits = (recipe.dec_weight, recipe.logit_weight) if recipe.imitates else (1.0, 1.0)
+    recipe = replace(recipe, dec_weight=dec, logit_weight=logits, label_weight=0.0, class_weights=False)
+    return replace(config, retrain=recipe)

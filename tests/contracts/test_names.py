@@ -4,14 +4,14 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from cache.datasets.catalog import MADE_UP, ON_DISK
+from cache.datasets.catalog import BY_NETWORK, MADE_UP, ON_DISK
 from cache.static.encoders import ENCODERS
 from nas.settings.config import CandidateConfig, DataConfig, SearchConfig, StaticConfig, StrategyName
 from nas.strategies.catalog import STRATEGIES
 from nas.training.candidates.objective import OBJECTIVES
 
 CASES = [
-    (DataConfig, "dataset", ON_DISK | MADE_UP),
+    (DataConfig, "dataset", {*ON_DISK, *MADE_UP, BY_NETWORK}),
     (StaticConfig, "encoder", ENCODERS),
     (CandidateConfig, "objective", OBJECTIVES),
 ]

@@ -15,6 +15,7 @@ from nas.reporting.evaluation.record import Row
 from nas.reporting.style import BLACK, LINES, MARKERS, explain, finish
 from nas.reporting.tabular import spread
 from nas.runs.ranking import front
+from nas.settings.wording import MASKS, Wording
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 VOID_NAME: Final = "no label"
@@ -22,7 +23,7 @@ WIDTH: Final = 10.5  # inches
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "--", "oo", "++")
 
 
-def accuracy(rows: Sequence[Row]) -> Figure:
+def accuracy(rows: Sequence[Row], words: Wording = MASKS) -> Figure:
     """Draw mIoU against latency, of the networks that have both; colours as in `class_bars`.
 
     Latency is the ratio to the per-frame network, which was timed in turns with each: milliseconds of networks that
@@ -52,7 +53,7 @@ def accuracy(rows: Sequence[Row]) -> Figure:
         axes.errorbar(
             x, y, **style, mec="white", alpha=0.85, capsize=3, linestyle="none", label=rows[number].caption, zorder=3
         )
-    finish(axes, "mean latency / that of the per-frame network", "mIoU (%)", "Accuracy against latency")
+    finish(axes, "mean latency / that of the per-frame network", f"{words.miou} (%)", words.title)
     axes.grid(axis="x", linewidth=0.4, alpha=0.5)
     axes.set_xlim(0, 1.06 * slowest)
     axes.margins(y=0.12)

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from cache.atomic import write_text
 from nas.settings.errors import RunError
+from nas.settings.wording import AGREEMENT, MASKS, Wording
 
 Numbers = Mapping[str, float]
 
@@ -49,6 +50,13 @@ class Evaluated:
     """One row for each network."""
     labels: Row | None
     """Row of the labels' own temporal consistency; None where there is none."""
+    agreed: bool = False
+    """The labels are those of a network, so that scores say how far others agree with it."""
+
+    @property
+    def words(self) -> Wording:
+        """Words for the scores."""
+        return AGREEMENT if self.agreed else MASKS
 
     @property
     def rows(self) -> list[Row]:

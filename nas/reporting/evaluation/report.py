@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from cache.atomic import write_text
+from cache.datasets.catalog import BY_NETWORK
 from cache.images import resize_image
 from nas.evaluation.data import EvaluationData
 from nas.evaluation.scores import ClassMap, Evaluation, labels_consistency
@@ -32,13 +33,14 @@ class EvaluationReport:
         self.shown = data.examples(panels)
         """Positions of the frames to show."""
         labels, title = labels_consistency(data), f"Networks on the {data.split} list of {data.dataset.name}"
-        self._found = Evaluated(title, facts, data.classes, (), (), Row("labels", [labels], [], {}) if labels else None)
+        row, agreed = Row("labels", [labels], [], {}) if labels else None, data.dataset.name == BY_NETWORK
+        self._found = Evaluated(title, facts, data.classes, (), (), row, agreed)
         self._predictions: dict[str, Mapping[int, ClassMap]] = {}
 
     @property
     def summary(self) -> str:
         """Table of scores and costs so far, and what they were computed and measured on."""
-        return f"{tables.summary(self._found.rows)}\nComputed on {self._found.facts['computed on']}."
+        return f"{_summary(self._found)}\nComputed on {self._found.facts['computed on']}."
 
     def add(self, name: str, seeds: Sequence[Evaluation], cost: Mapping[str, float]) -> None:
         """Add a network and write `evaluation.json`, `report.md`, `networks.csv` and `classes.csv`.
@@ -64,7 +66,7 @@ class EvaluationReport:
         """Write `accuracy`, `classes` and `panels`, each as PNG and SVG. Raises OSError as `add`."""
         dataset, networks = self._data.dataset, self._found.networks
         if any(map(figures.is_placed, networks)):
-            Plot("accuracy", figures.accuracy(networks)).save(self._folder)
+            Plot("accuracy", figures.accuracy(networks, self._found.words)).save(self._folder)
         if any(self._found.shares):
             Plot("classes", figures.class_bars(networks, dataset.classes)).save(self._folder)
         Plot("panels", figures.panels(self._pictures(), dataset.classes, dataset.colours)).save(self._folder)
@@ -74,10 +76,15 @@ class EvaluationReport:
         dataset, size = self._data.dataset, self._data.size
         frames = [dataset.frames(self._data.split)[place] for place in self.shown]
         _, labels = self._data.frames.batch(self.shown, torch.device("cpu"))
-        maps = {"label": list(labels.numpy())}
+        maps = {self._found.words.labels: list(labels.numpy())}
         maps |= {name: [shown[place] for place in self.shown] for name, shown in self._predictions.items()}
         images = [resize_image(dataset.image(frame), size) for frame in frames]
         return {"frame": images} | {name: [colour(each, dataset.colours) for each in m] for name, m in maps.items()}
+
+
+def _summary(found: Evaluated) -> str:
+    """Show scores and costs, and what a reader must know of them."""
+    return "\n\n".join(filter(None, [tables.summary(found.rows, agreed=found.agreed), found.words.note]))
 
 
 def _text(found: Evaluated) -> str:
@@ -86,9 +93,11 @@ def _text(found: Evaluated) -> str:
     sections = [
         f"# {found.title}",
         "\n".join(f"- **{name}**: {fact}" for name, fact in found.facts.items()),
-        *("## Scores and costs", tables.summary(found.rows)),
-        "![mIoU against mean latency](accuracy.png)" if any(map(figures.is_placed, found.networks)) else "",
-        *("## Ways of scoring", tables.protocols(found.rows)),
+        *("## Scores and costs", _summary(found)),
+        f"![{found.words.miou} against mean latency](accuracy.png)"
+        if any(map(figures.is_placed, found.networks))
+        else "",
+        *("## Ways of scoring", tables.protocols(found.rows, agreed=found.agreed)),
         *("## Latency, with the 10th and 90th percentile", tables.latencies(found.networks)),
         *("## IoU of each class, %", tables.classes(*by_class), bars),
         *("## Frames", "![Frames, labels and predictions](panels.png)"),

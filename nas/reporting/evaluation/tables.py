@@ -15,6 +15,11 @@ SCORES: Final[Columns] = (
     ("mAcc %", "mean_accuracy", 100, 2),
     ("TC %", "tc", 100, 2),
 )
+AGREED: Final[Columns] = (
+    ("agreement %", "miou", 100, 2),
+    ("agreed pixels %", "pixel_accuracy", 100, 2),
+    ("TC %", "tc", 100, 2),
+)
 COSTS: Final[Columns] = (
     ("params (M)", "parameters", 1e-6, 2),
     ("MACs / per-frame", "relative_macs", 1, 2),
@@ -31,17 +36,25 @@ PROTOCOLS: Final[Columns] = (
     ("TC % unmasked", "tc_unmasked", 100, 2),
     ("TC % as ETC", "tc_etc", 100, 2),
 )
+WAYS_OF_AGREEING: Final[Columns] = (
+    ("agreement streamed %", "miou", 100, 2),
+    ("windowed %", "windowed_miou", 100, 2),
+    *PROTOCOLS[3:],
+)
 KINDS: Final = (("static alone (ms)", "per_frame"), ("first (ms)", "first"), ("later (ms)", "later"))
 
 
-def summary(rows: Sequence[Row], form: str = "github") -> str:
-    """Show scores and costs, a line a network. `form`, here and below, is tabulate's name of the format."""
-    return _table(rows, [*SCORES, *COSTS], form)
+def summary(rows: Sequence[Row], form: str = "github", agreed: bool = False) -> str:
+    """Show scores and costs, a line a network.
+
+    `form`, here and below, is tabulate's name of the format; `agreed` says that the labels are those of a network.
+    """
+    return _table(rows, [*(AGREED if agreed else SCORES), *COSTS], form)
 
 
-def protocols(rows: Sequence[Row], form: str = "github") -> str:
+def protocols(rows: Sequence[Row], form: str = "github", agreed: bool = False) -> str:
     """Show the ways of scoring side by side, a line a network."""
-    return _table(rows, PROTOCOLS, form)
+    return _table(rows, WAYS_OF_AGREEING if agreed else PROTOCOLS, form)
 
 
 def latencies(rows: Sequence[Row], form: str = "github") -> str:

@@ -8,6 +8,7 @@ from cache.datasets.clips import VOID
 from cache.images import resize_image
 from nas.reporting.evaluation.figures import colour, panels
 from nas.reporting.plot import Plot
+from nas.settings.wording import wording
 from nas.training.candidates.inputs import Prepared
 from nas.training.candidates.windows import scored_places
 
@@ -26,7 +27,7 @@ def data_plot(prepared: Prepared) -> Plot:
     shares = _shares(prepared.features.tensor("label8")[: len(frames)], len(dataset.classes))
     pictures = {
         "frame": [resize_image(dataset.image(frames[place]), prepared.size) for place in places],
-        "label": [colour(label, dataset.colours) for label in labels],
+        wording(dataset.name).labels: [colour(label, dataset.colours) for label in labels],
     }
     legend = [f"{name} {share:.1%}" for name, share in zip(dataset.classes, shares, strict=True)]
     rows = [("class", "share_of_labelled_pixels"), *zip(dataset.classes, shares, strict=True)]

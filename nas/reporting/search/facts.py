@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from cache.datasets.catalog import BY_NETWORK
 from cache.datasets.clips import clips
 from nas.reporting.provenance import machine
 from nas.runs.comparable import Run
@@ -36,6 +37,14 @@ SENTENCES: Final = {
     "pace": "{pace}",
     "features": "{features}",
 }
+OF_A_VIDEO: Final = {
+    "data": "{dataset} at {height}x{width}, {classes} classes; nobody has labelled it: {frames} frames in {clips} "
+    "stretches, all with the labels that the static network gives them; later frames of each recording are kept back",
+    "static network": "what is learnt from and agreed with; it stays as it is ({checkpoint})",
+    "scored on": "agreement with the static network on meta-val: {scored} frames in {val_clips} stretches, streamed, "
+    "{key_frames}",
+}
+"""Sentences in place of those above where the labels are the static network's own."""
 SEEN: Final = {
     "train": "the whole training list, meta-val included: the per-frame score is flattered",
     "meta-train": "meta-train only, so meta-val is unseen",
@@ -89,7 +98,8 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "pace": pace(trials, config.machine.workers),
         "features": prepared.features.path,
     }
-    return {name: sentence.format_map(values) for name, sentence in SENTENCES.items()}
+    sentences = SENTENCES | (OF_A_VIDEO if config.data.dataset == BY_NETWORK else {})
+    return {name: sentence.format_map(values) for name, sentence in sentences.items()}
 
 
 def _score(static_facts: Mapping[str, Any]) -> str:

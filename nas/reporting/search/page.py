@@ -18,13 +18,14 @@ from nas.reporting.search.confirmed import KEY as CONFIRMED_KEY
 from nas.reporting.search.confirmed import confirmed_table, confirmed_winner
 from nas.reporting.search.tables import KEY, best_cells, failures, outcomes, winners
 from nas.runs.trial import Trial
+from nas.settings.wording import wording
 from nas.training.video.results import BEST, FOLDER, training_state
 
 HTML: Final = "report.html"
 DATA: Final = Path("plots/data.svg")
 DATA_CAPTION: Final = (
-    "Frames that candidates are scored on, and their labels. Beside each class stands its share of the labelled pixels "
-    "of the training list."
+    "Frames that candidates are scored on, each above its {}. Beside each class stands its share of the labelled "
+    "pixels of the training list."
 )
 PLOTS: Final = {  # name -> heading and caption
     "confirmed": (
@@ -71,13 +72,17 @@ def search_page(
     Raises:
         RunError: an evaluation in the directory is damaged.
     """
+    words = wording(settings["data"]["dataset"])
     confirmed = confirmed_table(trials, form="html")
     sections = {
         "Confirmed by longer training": scrolling(confirmed) + paragraph(CONFIRMED_KEY) if confirmed else "",
-        "Best cells beside the fixed points": scrolling(best_cells(trials, form="html")) + paragraph(KEY),
+        "Best cells beside the fixed points": scrolling(best_cells(trials, form="html", words=words))
+        + paragraph(f"{words.note} {KEY}"),
         **{PLOTS[plot.name][0]: _plot(plot) for plot in plots},
         **evaluations(run),
-        "The data": picture((run / DATA).read_bytes(), DATA_CAPTION) if (run / DATA).exists() else "",
+        "The data": picture((run / DATA).read_bytes(), DATA_CAPTION.format(words.labels))
+        if (run / DATA).exists()
+        else "",
         "Failures": scrolling(failures(trials, form="html")),
         "Trained networks": links(
             {path.relative_to(run): training_state(path) for path in sorted(run.glob(f"{FOLDER}/*/{BEST}"))}

@@ -23,6 +23,7 @@ from nas.runs.trial import Trial
 from nas.settings.automatic import load_space
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping, to_mapping, write_mapping
+from nas.settings.wording import wording
 from nas.training.candidates.inputs import Prepared
 from nas.training.candidates.objective import label
 from searchspace.space import Space
@@ -59,6 +60,7 @@ def write_report(
         DataError: a frame to show cannot be read.
         OSError: the folder cannot be written or the disk is full.
     """
+    words = wording(config.data.dataset)
     facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": retraining(run)}
     facts |= beside_random(trials, sisters)
     write_mapping(run / FACTS, facts)
@@ -66,11 +68,12 @@ def write_report(
         data_plot(prepared).save((run / DATA).parent)
     drawn = plots.draw(trials, space, label(config.candidate.objective, config.candidate.max_cost))
     pictures = [path.relative_to(run) for path in plots.save(drawn, run) if path.suffix == ".png"]
-    write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures))
+    write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures, words))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
+    notes = "\n".join(filter(None, [words.note, COLUMNS_KEY]))
     places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {retraining(run)}"
     confirmed = f"\n{confirmed_table(trials)}\n{confirmed_winner(trials)}\n" if confirmed_winner(trials) else ""
-    return f"{best_cells(trials)}\n{COLUMNS_KEY}\n{confirmed}\n{outcomes(trials)}\n{places}"
+    return f"{best_cells(trials, words=words)}\n{notes}\n{confirmed}\n{outcomes(trials)}\n{places}"
 
 
 def redraw(run: Path) -> list[Path]:

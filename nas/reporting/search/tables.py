@@ -12,14 +12,10 @@ from nas.reporting.search.confirmed import confirmed_table
 from nas.reporting.tabular import ABSENT
 from nas.runs.ranking import fixed_points, ranking, reward_of, sampled, spreads
 from nas.runs.trial import Trial
+from nas.settings.wording import MASKS, Wording
 
-COLUMNS: Final = (
-    "rank",
-    "trial",
-    "reward",
-    "mIoU %",
-    "fwIoU %",
-    "mAcc %",
+FIRST: Final = ("rank", "trial", "reward")
+LAST: Final = (
     "of per-frame",
     "params (k)",
     "state (kB)",
@@ -40,13 +36,14 @@ KEY: Final = (
 )
 
 
-def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> str:
+def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github", words: Wording = MASKS) -> str:
     """Show the best cells and all fixed points in one table, best reward first; only cells have a rank.
 
     Scores are on meta-val; the cost is that of a clip over the per-frame network's, parameters and the step's time are
     those of one later frame of the head, the state is what it remembers between frames. A fixed point of several seeds
     shows means, and the spread (sample standard deviation) and number of its rewards. Fixed points that failed stand
-    last, with their status. An empty table says so. `form` is tabulate's name of the format.
+    last, with their status. An empty table says so. `form` is tabulate's name of the format, `words`
+    say what scores are called.
     """
     ranks = {id(trial): rank for rank, trial in enumerate(ranking(trials)[:top], start=1)}
     shown = ranking(trials)[:top] + fixed_points(trials)
@@ -54,13 +51,14 @@ def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github") -> 
     if not shown:
         return "No trial has finished yet."
     spread = spreads(trials)
-    rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name))] for trial in shown]
-    aligned = ("right", "left", *["right"] * (len(COLUMNS) - 3), "left")
-    return tabulate(rows, headers=COLUMNS, tablefmt=form, colalign=aligned, disable_numparse=True)
+    rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name), words)] for trial in shown]
+    columns = (*FIRST, *words.search, *LAST)
+    aligned = ("right", "left", *["right"] * (len(columns) - 3), "left")
+    return tabulate(rows, headers=columns, tablefmt=form, colalign=aligned, disable_numparse=True)
 
 
-def _row(trial: Trial, spread: tuple[float, int] | None) -> list[str]:
-    scores = [_number(trial.metrics.get(name), 100, 2) for name in ("miou", "fwiou", "mean_accuracy")]
+def _row(trial: Trial, spread: tuple[float, int] | None, words: Wording) -> list[str]:
+    scores = [_number(trial.metrics.get(name), 100, 2) for name in words.search.values()]
     costs = [_number(trial.cost.get("relative_macs"), 1, 2)]
     costs += [_number(trial.cost.get(name), 1e-3, 1) for name in ("parameters", "state_bytes")]
     times = [_number(trial.latency, 1e3, 1), _number(trial.seconds, 1, 1)]
@@ -110,7 +108,13 @@ def failures(trials: Sequence[Trial], form: str = "github") -> str:
     return tabulate(reasons.most_common(), headers=("reason", "trials"), tablefmt=form) if reasons else ""
 
 
-def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots: Sequence[Path] = ()) -> str:
+def report(
+    title: str,
+    facts: Mapping[str, str],
+    trials: Sequence[Trial],
+    plots: Sequence[Path] = (),
+    words: Wording = MASKS,
+) -> str:
     """Write the text of `report.md`.
 
     Args:
@@ -118,11 +122,13 @@ def report(title: str, facts: Mapping[str, str], trials: Sequence[Trial], plots:
         facts: what a reader has to know to judge or repeat the run: name -> value, in the order to be shown.
         trials: the whole log.
         plots: PNG files relative to the report, shown in this order; their names are their captions.
+        words: what scores are called.
     """
     sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
     if confirmed := confirmed_table(trials):
         sections += ["## Confirmed by longer training", confirmed, CONFIRMED_KEY]
-    sections += ["## Best cells beside the fixed points", best_cells(trials), KEY, outcomes(trials)]
+    sections += ["## Best cells beside the fixed points", best_cells(trials, words=words)]
+    sections += [words.note, KEY, outcomes(trials)]
     if reasons := failures(trials):
         sections += ["## Failures", reasons]
     if plots:

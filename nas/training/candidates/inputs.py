@@ -57,8 +57,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         OSError: the cache folder cannot be written or the disk is full.
     """
     cache_dir = config.machine.cache
-    reach = config.data.reach(require_number(config.data.window))
-    dataset = open_dataset(config.data.dataset, config.machine.data_root, reach)
+    dataset = data_of(config)
     size = scaled_size(dataset.size, config.data.scale)
     threads = require_number(config.compute.threads)
     shared = max(threads, threads_of_worker(1))  # until the workers start, all cores are ours
@@ -94,6 +93,17 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         cache_memory=config.machine.cache_memory,
     )
     return Prepared(dataset, size, scores_on(facts, dataset, size), features, evaluator)
+
+
+def data_of(config: SearchConfig) -> Dataset:
+    """Open the data set of a search.
+
+    Raises:
+        DataError: it is not there; or it is a video that no network labels, or that nothing can be learnt from.
+    """
+    data, reach = config.data, config.data.reach(require_number(config.data.window))
+    network, root = config.static.checkpoint, config.machine.data_root
+    return open_dataset(data.dataset, root, reach, network=network, limit=data.limit)
 
 
 def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:

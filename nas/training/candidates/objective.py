@@ -22,12 +22,18 @@ class Objective:
     explanation: str
     """Noun phrase that says how the worth is found."""
     worth: Callable[[Numbers], float]
-    """Maps scores (`miou`, `fwiou`, `mean_accuracy`, each in [0, 1]) to [0, 1]."""
+    """Maps scores (`miou`, `fwiou`, `mean_accuracy`, `agreement_miou`, `agreement`, each in [0, 1])
+    to [0, 1]."""
 
 
 def geometric_mean(scores: Numbers) -> float:
     """Return the cube root of mIoU x fwIoU x mean class accuracy (Nekrasov et al., CVPR 2019, section 3.3)."""
     return float((scores["miou"] * scores["fwiou"] * scores["mean_accuracy"]) ** (1 / 3))
+
+
+def agreement(scores: Numbers) -> float:
+    """Return the square root of the mIoU of the static network's own labels x the share of pixels that get them."""
+    return float((scores["agreement_miou"] * scores["agreement"]) ** (1 / 2))
 
 
 def factor_of_cost(cost: float, target: float | None) -> float:
@@ -48,6 +54,12 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
         label="geometric mean",
         explanation="the geometric mean of mIoU, fwIoU and mean class accuracy",
         worth=geometric_mean,
+    ),
+    "agreement": Objective(
+        label="agreement",
+        explanation="agreement with the static network: the geometric mean of the mIoU of its own labels and of the "
+        "share of pixels that get them",
+        worth=agreement,
     ),
 }
 

@@ -55,6 +55,4 @@ def score(
                 seen, taught = (classes_of(each, labels.shape[1:]) for each in (logits, known))
                 right.update(seen, labels)
                 agreed.update(seen, taught)
-    counts = agreed.counts.double()
-    agreement = (counts.diag().sum() / counts.sum()).item()
-    return right.scores() | {"agreement": agreement, "agreement_miou": agreed.miou()}
+    return right.scores() | {"agreement": agreed.pixel_accuracy(), "agreement_miou": agreed.miou()}

@@ -14,6 +14,10 @@ from cache.datasets.findings import window_lengths
 from cache.errors import DataError
 from cache.flow import FlowCache, Pair, ensure_flows
 from cache.frames import Frames
+from nas.evaluation.streaming import streaming_confusion
+from nas.networks.video_network import VideoNetwork
+from nas.settings.compute import Compute
+from nas.settings.wording import MASKS, Wording, wording
 from nas.training.augmentation import NOWHERE
 from nas.training.video.windows import Windows
 
@@ -34,6 +38,8 @@ class VideoData:
     """Optical flow of `train`, from near frames to those before them."""
     checked: bool = False
     """Lead flow `NOWHERE` where it does not agree with the flow back, which stands in `flows`, too."""
+    words: Wording = MASKS
+    """What scores are called: by whose labels they are."""
 
     @classmethod
     def of(
@@ -81,7 +87,13 @@ class VideoData:
             flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=offsets)
         positions = tuple(window.positions for window in found)
         learnt = Frames(dataset, thin_labels(train, label_every), size)  # in the same windows, whatever is labelled
-        return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked)
+        return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked, wording(dataset.name))
+
+    def score(self, network: VideoNetwork, compute: Compute) -> dict[str, float]:
+        """Score a network on the device, streamed over the validation list: all scores that have a name, in [0, 1]."""
+        matrix = streaming_confusion(network, self.val, self.clips, compute)
+        shares = {"pixel_accuracy": matrix.pixel_accuracy()}
+        return matrix.scores() | {name: share for name, share in shares.items() if name in self.words.trained.values()}
 
     def read(self, positions: Tensor, device: torch.device) -> Windows:
         """Read windows by the positions of their frames, (N, T)."""

@@ -5,6 +5,7 @@ A folder holds `network.pt` and `curve.csv` (see `retraining.py`), and in `setti
 
 import logging
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ import torch
 
 from cache.atomic import one_builder
 from cache.static.network import load_checkpoint
-from nas.evaluation.streaming import streaming_confusion
 from nas.networks.heads import build_head
+from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, load_video_network, save_video_network
 from nas.runs.store import differences
 from nas.settings.compute import Compute
@@ -46,7 +47,9 @@ class VideoTraining:
         """
         self._config, self._inputs, self._compute = config, inputs, compute
 
-    def ensure(self, folder: Path, name: str, genotype: Genotype | None, seed: int) -> dict[str, Any]:
+    def ensure(
+        self, folder: Path, name: str, genotype: Genotype | None, seed: int, start: Path | None = None
+    ) -> dict[str, Any]:
         """Train a network unless it stands in `folder`; a training that was stopped goes on from its last validation.
 
         Args:
@@ -54,9 +57,11 @@ class VideoTraining:
             name: name of the trial or fixed point.
             genotype: genotype of its cell; None for the per-frame network.
             seed: root of the random streams of weights, order and augmentation.
+            start: file of the same network, trained on other data, to go on from; None starts from the static network.
 
         Returns:
-            What is stored with the best checkpoint, its epoch and scores among it.
+            What is stored with the best checkpoint, its epoch and scores among it; with a `start` also `before`, the
+            mIoU, or agreement, that it had on these data.
 
         Raises:
             RunError: the folder holds a network of other settings.
@@ -65,11 +70,12 @@ class VideoTraining:
         """
         path = folder / "network.pt"
         with one_builder(path):
-            self._bind(folder / "settings.yaml", {**self._inputs.identity, "seed": seed})
+            origin = {} if start is None else {"start": sha256(start.read_bytes()).hexdigest()}
+            self._bind(folder / "settings.yaml", {**self._inputs.identity, "seed": seed, **origin})
             if path.exists() and not is_unfinished(folder):
                 log.info("%s: %s is trained already", name, path)
             else:
-                self._train(folder, name, genotype, seed)
+                self._train(folder, name, genotype, seed, start)
         _, meta = load_video_network(path)
         return meta
 
@@ -93,7 +99,7 @@ class VideoTraining:
             if not path.exists():
                 static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
                 network = on_every_frame(static).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-                scores = streaming_confusion(network, inputs.data.val, inputs.data.clips, compute).scores()
+                scores = inputs.data.score(network, compute)
                 saved = SavedTraining(folder, name, {})
                 saved.add(0, scores)
                 saved.save()
@@ -102,18 +108,28 @@ class VideoTraining:
         _, meta = load_video_network(path)
         return meta
 
-    def _train(self, folder: Path, name: str, genotype: Genotype | None, seed: int) -> None:
-        inputs, config = self._inputs, self._config
-        static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
-        head = build_head(genotype, static.channels, static.classes, stream(seed, "retraining", "head"))
-        head.classifier.load_state_dict(static.classifier.state_dict())
+    def _train(self, folder: Path, name: str, genotype: Genotype | None, seed: int, start: Path | None) -> None:
+        inputs, config, facts = self._inputs, self._config, {}
+        if start is None:
+            network = self._untrained(genotype, seed)
+        else:
+            network, _ = load_network(start, classes=len(inputs.dataset.classes))
+            network.to(self._compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            facts = {"before": inputs.data.score(network, self._compute)["miou"]}
         etc = None
         if config.etc.temporal_loss or config.etc.distill_from is not None:
             etc = EtcLoss(config.etc, self._compute, stream(seed, "retraining", "etc"))
         teacher = None if inputs.teacher is None else Teacher(inputs.teacher, self._compute)
-        network, weights = VideoNetwork(static, head, inputs.refresh), inputs.class_weights
+        weights = inputs.class_weights
         training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher)
-        training.run(folder, {"name": name, "seed": seed} | inputs.facts)
+        training.run(folder, {"name": name, "seed": seed} | inputs.facts | facts)
+
+    def _untrained(self, genotype: Genotype | None, seed: int) -> VideoNetwork:
+        """Make a network out of the static one, its classifier, and a head with random weights."""
+        static, _ = load_checkpoint(self._inputs.static_checkpoint, classes=len(self._inputs.dataset.classes))
+        head = build_head(genotype, static.channels, static.classes, stream(seed, "retraining", "head"))
+        head.classifier.load_state_dict(static.classifier.state_dict())
+        return VideoNetwork(static, head, self._inputs.refresh)
 
     def _bind(self, path: Path, settings: Mapping[str, Any]) -> None:
         """Note the settings of a training, or check that they are what they were."""

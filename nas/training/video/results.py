@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cache.errors import DataError
+from nas.settings.wording import AGREEMENT, MASKS
 from nas.training.saved_training import is_unfinished
 
 log = logging.getLogger(__name__)
@@ -85,9 +86,15 @@ def training_state(checkpoint: Path) -> str:
     if not curve.exists():
         return over
     try:
-        return f"mIoU {100 * _best_miou(checkpoint):.2f} % on the validation list {over}".strip()
+        return f"{_measure(curve)} {100 * _best_miou(checkpoint):.2f} % on the validation list {over}".strip()
     except DataError:
         return f"(its {CURVE} is damaged) {over}".strip()
+
+
+def _measure(curve: Path) -> str:
+    """Say what a curve's scores are called: one by the labels of a network has a column that others have not."""
+    with curve.open(encoding="utf-8", errors="replace") as file:
+        return (AGREEMENT if "pixel_accuracy" in file.readline() else MASKS).miou
 
 
 def _best_miou(checkpoint: Path) -> float:

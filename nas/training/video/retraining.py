@@ -8,7 +8,7 @@ Nekrasov et al., WACV 2020, give the two phases, their optimisers, rates, epochs
 - The per-frame network takes the same way: its classifier alone first, then all of it.
 - All networks of one seed see the same views of the same windows in the same order.
 
-`network.pt` is the best network by mIoU over the validation list, streamed.
+`network.pt` is the best network by mIoU over the validation list, streamed; of a video without masks, by agreement.
 """
 
 import logging
@@ -25,7 +25,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from cache.rows import batched
-from nas.evaluation.streaming import streaming_confusion
 from nas.networks.logits import upsampled
 from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.settings.compute import Compute
@@ -178,12 +177,18 @@ class Retraining:
         if done % config.validate_every and done not in (config.head_epochs, total):
             return True
         data = self._data
-        scores = streaming_confusion(self._network, data.val, data.clips, self._compute).scores()
+        scores = data.score(self._network, self._compute)
         better = self._saved.add(done, {"loss": loss} | scores)
         log.info(
-            "%s: epoch %d/%d (%s), loss %.3f, mIoU %.2f (best %.2f), %s left",
+            "%s: epoch %d/%d (%s), loss %.3f, %s %.2f (best %.2f), %s left",
             *(self._meta["name"], done, total, "alone" if epoch < config.head_epochs else "end to end"),
-            *(loss, 100 * scores["miou"], 100 * self._saved.best, self._saved.time_left(total, self._work)),
+            *(
+                loss,
+                data.words.miou,
+                100 * scores["miou"],
+                100 * self._saved.best,
+                self._saved.time_left(total, self._work),
+            ),
         )
         if better:
             save_video_network(self._folder / "network.pt", self._network, {**self._meta, **self._saved.curve[-1]})

@@ -10,6 +10,7 @@ from nas.settings.config import CandidateConfig
 from nas.settings.errors import RunError
 from nas.training.candidates.objective import OBJECTIVES, factor_of_cost, geometric_mean
 
+NAMES = ("miou", "fwiou", "mean_accuracy", "agreement_miou", "agreement")
 SCORE = st.floats(0, 1)
 
 
@@ -18,18 +19,22 @@ def test_the_geometric_mean_worked_out_by_hand():
     assert geometric_mean(scores) == pytest.approx((175 / 576) ** (1 / 3))
 
 
+def test_agreement_needs_no_label_and_is_worked_out_by_hand():
+    scores = {"agreement_miou": 0.64, "agreement": 0.81}
+    assert OBJECTIVES["agreement"].worth(scores) == pytest.approx(0.72)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
-@given(miou=SCORE, fwiou=SCORE, accuracy=SCORE)
-def test_a_worth_lies_between_0_and_1(name, miou, fwiou, accuracy):
-    scores = {"miou": miou, "fwiou": fwiou, "mean_accuracy": accuracy}
+@given(values=st.tuples(*[SCORE] * len(NAMES)))
+def test_a_worth_lies_between_0_and_1(name, values):
+    scores = dict(zip(NAMES, values, strict=True))
     assert 0 <= OBJECTIVES[name].worth(scores) <= 1
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_what_is_perfect_is_worth_1_and_what_is_wholly_wrong_0(name):
-    names = ("miou", "fwiou", "mean_accuracy")
-    assert OBJECTIVES[name].worth(dict.fromkeys(names, 1.0)) == 1
-    assert OBJECTIVES[name].worth(dict.fromkeys(names, 0.0)) == 0
+    assert OBJECTIVES[name].worth(dict.fromkeys(NAMES, 1.0)) == 1
+    assert OBJECTIVES[name].worth(dict.fromkeys(NAMES, 0.0)) == 0
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=list(OBJECTIVES))
