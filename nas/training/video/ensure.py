@@ -113,7 +113,7 @@ class VideoTraining:
         if start is None:
             network = self._untrained(genotype, seed)
         else:
-            network, _ = load_network(start, classes=len(inputs.dataset.classes))
+            network, _ = load_network(start, len(inputs.dataset.classes), inputs.refresh)
             network.to(self._compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             facts = {"before": inputs.data.score(network, self._compute)["miou"]}
         etc = None

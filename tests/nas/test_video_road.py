@@ -1,0 +1,96 @@
+"""A video without masks and a trained network: search, retraining, evaluation, and on to another camera."""
+
+import re
+import subprocess
+import sys
+
+import cv2
+import pytest
+import torch
+
+from cache.datasets.shapes import Shapes
+from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint, weights_fingerprint
+from nas.networks.video_network import load_video_network
+from nas.runs.store import read_trials
+
+
+def nas(command, *flags):
+    words = [sys.executable, "-m", f"nas.{command}", *map(str, flags)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=600)
+
+
+def film(path, seed):
+    """Film 20 frames of made-up shapes, two clips one after the other, at a quarter of their size."""
+    shapes = Shapes(seed)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for frame in shapes.frames("train")[:20]:
+        writer.write(cv2.resize(shapes.image(frame)[..., ::-1], (64, 48)))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("static") / "network.pt"
+    torch.manual_seed(0)
+    facts = {"classes": Shapes.classes, "colours": Shapes.colours, "size": (48, 64)}
+    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False), facts)
+    return path
+
+
+@pytest.fixture
+def common(tmp_path):
+    return ["--cache-dir", tmp_path / "cache", "--threads", 1]
+
+
+def succeeded(result):
+    assert result.returncode == 0, result.stderr
+    words = re.findall(r"\bmIoU %|\bmAcc|\baccuracy\b", result.stdout)
+    assert not words, result.stdout
+    assert "agreement %" in result.stdout
+    return result
+
+
+@pytest.mark.slow
+def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(network, common, tmp_path):
+    here, there, run = film(tmp_path / "here.mp4", 0), film(tmp_path / "there.mp4", 1), tmp_path / "run"
+    few = ["--blocks", 1, "--trials", 1, "--candidate.epochs", 2, "--fixed-points", "static", "--workers", 1]
+    data = ["--dataset", "video", "--data-root", here, "--checkpoint", network]
+    succeeded(nas("search", *data, "--run", run, *few, *common))
+    static, cell = read_trials(run)
+    assert static.reward == pytest.approx(1)
+    assert cell.reward == pytest.approx((cell.metrics["agreement_miou"] * cell.metrics["agreement"]) ** 0.5)
+    page = (run / "report.html").read_text()
+    assert "label by the network" in page
+    assert "mIoU %" not in page
+
+    short = ["--run", run, "--top-k", 1, "--head-epochs", 1, "--epochs", 1, "--batch", 4, "--fixed-points"]
+    succeeded(nas("retrain", *short, "static", *common))
+    retrained = run / "retrained/cell0-seed0/network.pt"
+    _, facts = load_video_network(retrained)
+    assert (facts["dataset"], facts["size"]) == ("video", [48, 64])
+    own = load_checkpoint(run / "retrained/static-seed0/network.pt")[0]
+    assert weights_fingerprint(own) == weights_fingerprint(load_checkpoint(network)[0])
+
+    succeeded(nas("evaluate", "--checkpoints", run, "--latency-repeats", 0, "--panels", 1, *common))
+    adapted = succeeded(nas("retrain", *short, "per_frame", "--dataset", "video", "--data-root", there, *common))
+    assert "agreement before %" in adapted.stdout
+    assert load_video_network(run / "retrained/cell0-there-seed0/network.pt")[1]["before"] > 0
+    assert "per_frame-there starts from the static network" in adapted.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--dataset", "video", "--data-root", "VIDEO"], "--checkpoint"),
+        (["--dataset", "video", "--data-root", "nowhere.mp4", "--checkpoint", "NETWORK"], "nowhere.mp4"),
+    ],
+    ids=["no network", "no video"],
+)
+def test_bad_input_is_said_before_there_is_a_run(flags, words, network, tmp_path):
+    known = {"VIDEO": film(tmp_path / "v.mp4", 0), "NETWORK": network}
+    result = nas("search", *[known.get(flag, flag) for flag in flags], "--run", tmp_path / "run")
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
