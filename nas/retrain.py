@@ -49,7 +49,8 @@ class Arguments:
     preset: str | None = None
     """Named settings: `paper` (the default, for a GPU), `cityscapes` (the paper's there), `laptop` (CamVid without a
     GPU, under 40 minutes for two cells), `quick` (shapes, minutes), `small` (a few hundred labelled frames), `video`
-    (no labels; what those of other presets say of labels is left out there), `lmanet` and `tdnet` (as their authors train), or a YAML file of one's own."""
+    (what other presets say of labels is left out there), `lmanet` and `tdnet` (as their authors train), or a YAML file
+    of one's own."""
     top_k: int = 2
     """Cells to train, the best by confirmed reward; where the search confirmed none or too few, by its own."""
     pareto: int = 0
