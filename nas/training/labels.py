@@ -28,6 +28,11 @@ def check_labels(dataset: Dataset, cache_dir: Path, splits: Sequence[Split] = US
     censuses = {split: take_census(dataset, split, cache_dir / "census") for split in splits}
     for census in censuses.values():
         log.info("%s%s", census, ", labels by the network" if dataset.name == BY_NETWORK else "")
+        if dataset.name == BY_NETWORK and (census.counts() > 0).sum() < 2:
+            raise DataError(
+                f"the network gives every pixel of the {census.split} part of the video one class, so that nothing "
+                "could disagree with it; see with nas.segment whether it is a network for such pictures"
+            )
         require_classes(census, dataset.classes)
     for finding in [] if dataset.name == BY_NETWORK else suspicions(list(censuses.values()), dataset.classes):
         log.warning("%s", finding)
