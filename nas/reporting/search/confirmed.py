@@ -10,8 +10,8 @@ from nas.reporting.tabular import ABSENT, aligned_table
 from nas.runs.confirmation import Confirmation, chances, confirmations
 from nas.runs.ranking import reward_of
 from nas.runs.trial import Trial
+from nas.settings.wording import MASKS, Wording
 
-HEADERS: Final = ("network", "searched", "confirmed", "mIoU %", "best with probability")
 KEY: Final = (
     "Searched: the reward of the short training in the search, which flatters cells that were chosen by it. Confirmed: "
     "mean ± sample standard deviation (seeds) of longer trainings with fresh seeds, cells and fixed points alike; the "
@@ -20,12 +20,16 @@ KEY: Final = (
 )
 
 
-def confirmed_table(trials: Sequence[Trial], form: str = "github") -> str:
-    """Show what was confirmed, the best mean first; empty if nothing was. `form` is tabulate's name of the format."""
+def confirmed_table(trials: Sequence[Trial], form: str = "github", words: Wording = MASKS) -> str:
+    """Show what was confirmed, the best mean first; empty if nothing was.
+
+    `form` is tabulate's name of the format, `words` say what scores are called.
+    """
     compared = confirmations(trials)
     probable: Sequence[float | None] = chances(compared) or [None] * len(compared)
     lines = [_line(each, chance) for each, chance in zip(compared, probable, strict=True)]
-    return aligned_table(HEADERS, lines, form) if lines else ""
+    headers = ("network", "searched", "confirmed", f"{words.miou} %", "best with probability")
+    return aligned_table(headers, lines, form) if lines else ""
 
 
 def _line(each: Confirmation, chance: float | None) -> list[str]:

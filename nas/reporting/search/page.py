@@ -73,7 +73,7 @@ def search_page(
         RunError: an evaluation in the directory is damaged.
     """
     words = wording(settings["data"]["dataset"])
-    confirmed = confirmed_table(trials, form="html")
+    confirmed = confirmed_table(trials, "html", words)
     sections = {
         "Confirmed by longer training": scrolling(confirmed) + paragraph(CONFIRMED_KEY) if confirmed else "",
         "Best cells beside the fixed points": scrolling(best_cells(trials, form="html", words=words))

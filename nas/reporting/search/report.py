@@ -72,7 +72,9 @@ def write_report(
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
     notes = "\n".join(filter(None, [words.note, COLUMNS_KEY]))
     places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {retraining(run)}"
-    confirmed = f"\n{confirmed_table(trials)}\n{confirmed_winner(trials)}\n" if confirmed_winner(trials) else ""
+    confirmed = (
+        f"\n{confirmed_table(trials, words=words)}\n{confirmed_winner(trials)}\n" if confirmed_winner(trials) else ""
+    )
     return f"{best_cells(trials, words=words)}\n{notes}\n{confirmed}\n{outcomes(trials)}\n{places}"
 
 

@@ -125,7 +125,7 @@ def report(
         words: what scores are called.
     """
     sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
-    if confirmed := confirmed_table(trials):
+    if confirmed := confirmed_table(trials, words=words):
         sections += ["## Confirmed by longer training", confirmed, CONFIRMED_KEY]
     sections += ["## Best cells beside the fixed points", best_cells(trials, words=words)]
     sections += [words.note, KEY, outcomes(trials)]
