@@ -58,9 +58,16 @@ def _line(run: Run) -> tuple[object, ...]:
     return (
         *(run.directory, run.config.data.dataset, run.config.strategy, run.config.seed),
         *(f"{len(run.trials)}/{run.config.trials}", *worth),
-        len(list(run.directory.glob("retrained/*/network.pt"))) or "-",
+        _retrained(run.directory) or "-",
         f"{duration(time.time() - _written(run.directory))} ago",
     )
+
+
+def _retrained(directory: Path) -> int:
+    """Count the networks that were trained to the end: a training that goes on leaves its best so far, too."""
+    from nas.training.saved_training import is_unfinished  # loads torch
+
+    return sum(not is_unfinished(network.parent) for network in directory.glob("retrained/*/network.pt"))
 
 
 def _written(directory: Path) -> float:

@@ -30,9 +30,10 @@ def make_run(directory, rewards, hours, **settings):
 def test_runs_are_listed_with_data_progress_and_best_cell_the_newest_first(tmp_path, capsys, caplog):
     make_run(tmp_path / "old", [0.25, 0.75, 0.5], hours=50, strategy="random", seed=3)
     make_run(tmp_path / "deep" / "new", [], hours=2, data=DataConfig(dataset="camvid"))
-    network = tmp_path / "old" / "retrained" / "cell1-seed0" / "network.pt"
-    network.parent.mkdir(parents=True)
-    network.touch()
+    for name in ("cell1-seed0/network.pt", "cell2-seed0/network.pt", "cell2-seed0/training.pt"):  # one is not finished
+        file = tmp_path / "old" / "retrained" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.yaml").write_text("- no settings\n")
     main(Arguments(folder=tmp_path))

@@ -45,7 +45,7 @@ class Checked:
 
     def split_table(self) -> str:
         """Tabulate frames, labels, sizes, gaps and windows by split."""
-        lengths = [f"of {length} frames" for length in LENGTHS]
+        lengths = [f"windows of {length}" for length in LENGTHS]
         headers = ["split", "sequences", "clips", "frames", "labelled", "height x width", "gaps", *lengths]
         return tabulate([_split_row(survey) for survey in self.surveys], headers, "github", disable_numparse=True)
 
@@ -68,7 +68,9 @@ class Checked:
             "To be mended": _bullets([*told, *more]),
             "Suspicious": _bullets(self.suspicions),
         }
-        return "\n\n".join(f"{heading}\n\n{text}".strip() for heading, text in parts.items() if text)
+        texts = [f"{heading}\n\n{text}".strip() for heading, text in parts.items() if text]
+        fine = [] if self.problems or self.suspicions else ["Nothing has to be mended, and nothing is suspicious."]
+        return "\n\n".join(texts + fine)
 
 
 def write_report(checked: Checked, folder: Path) -> Path:
@@ -105,8 +107,14 @@ def _split_row(survey: Survey) -> Row:
     frames = survey.frames
     counts = [len({f.sequence for f in frames}), len(clips(frames)), len(frames), sum(f.labelled for f in frames)]
     sizes = Counter({f"{height}x{width}": count for (height, width), count in survey.sizes.items()})
-    lengths = [window_lengths(windows(frames, length), length) for length in LENGTHS]
-    return [survey.split, *counts, _most(sizes), _most(survey.gaps), *lengths]
+    return [survey.split, *counts, _most(sizes), _most(survey.gaps), *(_windows(frames, each) for each in LENGTHS)]
+
+
+def _windows(frames: Sequence[Frame], length: int) -> str:
+    """Count windows of a length, and say which others there are where clips are too short for it."""
+    found = windows(frames, length)
+    short = any(len(window.positions) < length for window in found)
+    return window_lengths(found, length) if short or not found else str(len(found))
 
 
 def _most(counts: Counter[str] | Counter[int], named: int = 3) -> str:
