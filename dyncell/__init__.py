@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from searchspace.genotype import Genotype as Genotype
     from searchspace.space import Space as Space
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES: Final = {
     "load": "dyncell.segmenter",
