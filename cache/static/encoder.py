@@ -31,9 +31,9 @@ class PublishedWeights:
 class Encoder(nn.Module, ABC):
     """Base of all encoders: a subclass has four stages, and says what comes out of each."""
 
-    channels: ClassVar[Mapping[str, int]]
+    channels: Mapping[str, int]
     """Number of channels of each layer."""
-    strides: ClassVar[Mapping[str, int]]
+    strides: Mapping[str, int]
     """Pixels of the image to one of each layer; sizes round up."""
     published: ClassVar[PublishedWeights | None] = None
     """ImageNet weights to start training from; None where there are none."""

@@ -1,4 +1,7 @@
-"""The static network: an encoder, the `arch2` decoder and a classifier segment one frame; frozen, it feeds cells."""
+"""The static network: an encoder, a decoder and a classifier segment one frame; frozen, it feeds cells.
+
+The decoder is `arch2`, or all three are those of a network of one's own.
+"""
 
 import hashlib
 import json
@@ -14,6 +17,8 @@ from cache.errors import DataError
 from cache.static.decoder import DECODED, Decoder
 from cache.static.encoder import LAYERS
 from cache.static.encoders import FIRST, build_encoder
+from cache.static.own import OnGrid, OwnNetwork, three_by_three
+from cache.static.sources import rebuild_own
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
 
 FORMAT: Final = "dyncell static network 1"  # change it when a key changes meaning; older files then refuse to load
@@ -31,24 +36,37 @@ LOW: Final = tuple(f"low.{layer}" for layer in DECODED)
 class StaticNetwork(nn.Module):
     """Segments single frames. Logits and `dec` have stride 8; upsampling is the caller's."""
 
-    def __init__(self, classes: int, auxiliary: bool = True, encoder: str = FIRST) -> None:
-        """Make a network with random weights from torch's global generator.
+    decoder: Decoder | OnGrid
+
+    def __init__(
+        self, classes: int, auxiliary: bool = True, encoder: str = FIRST, own: OwnNetwork | None = None
+    ) -> None:
+        """Make a network, with random weights from torch's global generator where they are not one's own.
 
         Args:
             classes: of the segmentation, as many as a label map can hold beside `VOID`.
             auxiliary: give each decoder block a classifier of its own, for a better gradient in training only.
             encoder: name of the encoder.
+            own: network to take instead, with its weights; it has no auxiliary heads.
         """
         super().__init__()
         if type(classes) is not int or not 1 <= classes <= VOID:
             raise ValueError(f"classes must be a whole number from 1 to {VOID}")
         self.classes, self.encoder_name = classes, encoder
-        self.encoder = build_encoder(encoder)
-        self.channels = {layer: self.encoder.channels[layer] for layer in DECODED} | {"dec": DEC_CHANNELS}
+        self.source: Mapping[str, Any] = own.source if own else {}
+        """What a network of one's own can be made from again; nothing for one of ours."""
+        heads = 0
+        if own is not None:
+            self.encoder, self.decoder = own.encoder, OnGrid(own.decoder, own.stride)
+            self.classifier = three_by_three(own.classifier)
+        else:
+            self.encoder = build_encoder(encoder)
+            self.decoder = Decoder(self.encoder.channels, DEC_CHANNELS)
+            self.classifier = nn.Conv2d(DEC_CHANNELS, classes, 3, padding=1)
+            heads = len(self.decoder.blocks) if auxiliary else 0
+        self.channels = {layer: self.encoder.channels[layer] for layer in DECODED}
         """Number of channels of each feature."""
-        self.decoder = Decoder(self.encoder.channels, DEC_CHANNELS)
-        self.classifier = nn.Conv2d(DEC_CHANNELS, classes, 3, padding=1)
-        heads = len(self.decoder.blocks) if auxiliary else 0
+        self.channels["dec"] = self.classifier.in_channels
         self.auxiliary = nn.ModuleList(nn.Conv2d(DEC_CHANNELS, classes, 3, padding=1) for _ in range(heads))
         self._frozen = False
 
@@ -109,6 +127,8 @@ class StaticNetwork(nn.Module):
 
     def forward_with_auxiliary(self, images: Tensor) -> tuple[Tensor, ...]:
         """Give logits as `forward` does, then those of the auxiliary heads at strides 8, 8 and 16."""
+        if not isinstance(self.decoder, Decoder):
+            return (self(images),)
         blocks = self.decoder.block_outputs(self.encoder(images))
         main = self.classifier(self.decoder.merged(blocks))
         return main, *(head(block) for head, block in zip(self.auxiliary, blocks, strict=False))
@@ -179,6 +199,8 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
         network = of_shape(content)
         load_weights(network, content[CARRIERS[form]])
         meta = dict(json.loads(content["meta"]))
+    except DataError:
+        raise
     except DAMAGED as error:
         raise DataError(f"the static network {path} is damaged or of another version ({brief(error)})") from error
     if classes not in (None, network.classes):
@@ -194,6 +216,8 @@ def weights_fingerprint(network: StaticNetwork) -> str:
     digest = hashlib.sha256()
     if network.encoder_name != FIRST:  # which fingerprints of before it had a name do not know
         digest.update(f"{network.encoder_name}\n".encode())
+    if network.source:
+        digest.update(json.dumps(network.source, sort_keys=True).encode())
     for name, tensor in sorted(stored_weights(network).items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         digest.update(tensor.numpy().tobytes())
@@ -202,6 +226,8 @@ def weights_fingerprint(network: StaticNetwork) -> str:
 
 def shape_of(network: StaticNetwork) -> dict[str, Any]:
     """List what a file has to hold beside the weights, so that `of_shape` can make a network for them."""
+    if network.source:
+        return {"classes": network.classes, "network": json.dumps(network.source)}
     return {"classes": network.classes, "encoder": network.encoder_name}
 
 
@@ -209,8 +235,12 @@ def of_shape(content: Mapping[str, Any]) -> StaticNetwork:
     """Make a network without auxiliary heads, with random weights, for what a file holds.
 
     Raises:
-        ValueError: a number of classes or an encoder that there cannot be.
+        ValueError: a number of classes, an encoder or a network of one's own that there cannot be.
+        DataError: as `rebuild_own`.
     """
+    if "network" in content:
+        own = rebuild_own(json.loads(content["network"]))
+        return StaticNetwork(content["classes"], auxiliary=False, own=own)
     return StaticNetwork(content["classes"], auxiliary=False, encoder=content.get("encoder", FIRST))
 
 

@@ -120,6 +120,8 @@ def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
         network = VideoNetwork(static, head, refresh)
         load_weights(static, content["static"])
         load_weights(head, content["head"])
+    except DataError:
+        raise
     except DAMAGED as error:
         raise DataError(f"the video network {path} is damaged or of another version ({brief(error)})") from error
     return network.eval(), meta

@@ -74,6 +74,9 @@ class StaticConfig:
 
     checkpoint: Annotated[Path | None, arg(name="checkpoint", prefix_name=False)] = None
     """A trained static network to use instead of training one; of a retrained network, its static part."""
+    network: Annotated[str | None, arg(name="network", prefix_name=False)] = None
+    """A trained network of one's own to use as it is: `hf:NAME_OR_FOLDER` of transformers, or
+    `package.module:function`."""
     encoder: Annotated[Literal["mobilenet_v2"], arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
     """Which encoder to train; a static network that is given has its own."""
     encoder_weights: Annotated[Path | None, arg(name="encoder-weights", prefix_name=False)] = None
@@ -104,6 +107,9 @@ class StaticConfig:
     """Keep the encoder's batch-norm statistics as they were loaded."""
 
     def __post_init__(self) -> None:
+        rule = "checkpoint and network both say what to use; give one of them"
+        require(self.checkpoint is None or self.network is None, rule, self.network)
+        require(self.network is None or ":" in self.network, "network must be hf:NAME or module:function", self.network)
         require(self.epochs >= 1, "static.epochs must be at least 1", self.epochs)
         require(self.batch >= 2, "static.batch must be at least 2 (batch norm)", self.batch)
         require(self.validate_every >= 1, "static.validate-every must be at least 1", self.validate_every)

@@ -109,7 +109,8 @@ def identity(config: SearchConfig) -> dict[str, Any]:
     settings = to_mapping(config)
     del settings["machine"], settings["trials"], settings["fixed_points"], settings["fixed_point_seeds"]
     del settings["confirm"], settings["confirm_seeds"]
-    del settings["static"]["checkpoint"], settings["static"]["encoder_weights"], settings["static"]["encoder"]
+    for what in ("checkpoint", "network", "encoder_weights", "encoder"):
+        del settings["static"][what]
     return settings
 
 

@@ -42,17 +42,21 @@ def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh
         head: left in eval mode.
         clips: that hold the frame.
         position: of the frame.
-        static: network that the features are of; its decoder runs on every frame for a head that needs `dec`.
+        static: network that the features are of; its decoder runs on every frame for a head that needs `dec`. If it
+            reads `layer1`, which no cell does and no cache holds, zeros stand in.
         refresh: frames from one key frame to the next; 0 has none after a clip's first.
     """
     head.train(False)
     features = clips.frame(position)
+    _, height, width = clips.sizes["layer2"]
+    layer1 = (static.encoder.channels["layer1"], 2 * height, 2 * width)
+    encoded = {**features, "layer1": features["layer2"].new_zeros(1, *layer1)}
     state = full_state(head, features)
 
     def later_frame() -> Tensor:
         with clips.compute.autocast():
             if "dec" in head.needs:
-                static.decoder(features)
+                static.decoder(encoded)
             dec, _ = head.step(features, state)
             logits: Tensor = head.classifier(dec)
             return logits
@@ -60,5 +64,6 @@ def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh
     latency = measure(later_frame, clips.compute.device, repeats=REPEATS).median
     network = VideoNetwork(copy.deepcopy(static), copy.deepcopy(head), refresh)  # copies, as it may join classifiers
     whole = count_costs(network, clips.image_size)
-    counts = complexity(head, clips.sizes, static.decoder) | {name: whole[name] for name in RELATIVE}
+    sizes = {**clips.sizes, "layer1": layer1}
+    counts = complexity(head, sizes, static.decoder) | {name: whole[name] for name in RELATIVE}
     return Costs(counts, latency)

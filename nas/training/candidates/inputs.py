@@ -18,6 +18,7 @@ from cache.extract import ensure_features, features_spec, fingerprint_of
 from cache.features import FeatureCache
 from cache.images import scaled_size
 from cache.static.network import LOW, load_checkpoint
+from cache.static.sources import TRUSTED
 from nas.networks.class_names import check_classes
 from nas.runs.store import INPUTS_FILE
 from nas.settings.automatic import load_space, require_number
@@ -147,6 +148,12 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
         specs = [features_spec(dataset, splits, network, *made) for splits in EVER_CACHED]
         if bound in [fingerprint_of(spec) for spec in specs]:
             return path
+    if config.static.network is not None:
+        raise RunError(
+            f"the static network of {run}, which {config.static.network} gave, is not in {cache_dir / 'static'} or may "
+            "not be made: copy its folder here, name it with --checkpoint, or, if it is a function that you trust, set "
+            f"{TRUSTED}={config.static.network} in the environment"
+        )
     try:
         compute = resolve(config.compute)
     except RunError as error:

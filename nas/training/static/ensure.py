@@ -1,4 +1,4 @@
-"""The static network of a configuration: found if it was trained before, else trained."""
+"""The static network of a configuration: one's own, or found if it was trained before, else trained."""
 
 import hashlib
 import http.client
@@ -23,6 +23,7 @@ from nas.settings.compute import Compute
 from nas.settings.config import PretrainConfig
 from nas.settings.errors import NonFiniteError, RunError
 from nas.training.saved_training import is_unfinished
+from nas.training.static.adopt import adopt
 from nas.training.static.pretraining import Pretraining
 from nas.training.validation_list import check_readable
 
@@ -33,13 +34,16 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
     """Train the static network unless it stands in `cache_dir`, and return its checkpoint.
 
     A training that was stopped goes on from its last validation. Networks of different recipes, data, sizes, seeds,
-    encoder weights or precisions live in different folders and never replace each other.
+    encoder weights or precisions live in different folders and never replace each other. A network of one's own is not
+    trained.
 
     Raises:
-        DataError: the data or the encoder weights are missing or wrong.
+        DataError: the data or the encoder weights are missing or wrong, or the network of one's own does not fit.
         RunError: the training diverged.
         OSError: the folder cannot be written or the disk is full.
     """
+    if config.static.network is not None:
+        return adopt(config.static.network, dataset, scaled_size(dataset.size, config.data.scale), cache_dir)
     encoder = _encoder_weights(config, cache_dir)
     facts = _identity(config, dataset, encoder, compute)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -115,7 +119,7 @@ def _train(
 def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, compute: Compute) -> dict[str, Any]:
     """All that the weights depend on, JSON-able."""
     recipe = asdict(config.static)
-    del recipe["checkpoint"], recipe["encoder_weights"]
+    del recipe["checkpoint"], recipe["encoder_weights"], recipe["network"]
     if recipe["encoder"] == FIRST:
         del recipe["encoder"]  # as in networks from before there was a choice, which stay valid
     return {
