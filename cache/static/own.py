@@ -86,7 +86,8 @@ def check_own(name: str, own: OwnNetwork) -> None:
     if not isinstance(own, OwnNetwork) or not isinstance(own.encoder, Encoder):
         what = type(own.encoder if isinstance(own, OwnNetwork) else own).__name__
         raise DataError(f"{name} gives no OwnNetwork with an Encoder, but {what}; see docs/own-network.md")
-    encoder, decoder, _ = (part.eval() for part in (own.encoder, own.decoder, three_by_three(own.classifier)))
+    three_by_three(own.classifier)
+    encoder, decoder = own.encoder.eval(), own.decoder.eval()
     _expect(name, "the strides of its encoder", dict(STRIDES), dict(encoder.strides))
     try:
         encoded = encoder(torch.zeros(1, 3, *PROBE))

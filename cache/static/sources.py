@@ -32,7 +32,7 @@ def open_own(name: str) -> OwnNetwork:
         DataError: there is no such network, or it breaks the contract; or transformers is not installed.
     """
     if name.startswith(HUB):
-        own = _transformers().load_segmenter(name.removeprefix(HUB))
+        own: OwnNetwork = _transformers().load_segmenter(name.removeprefix(HUB))
     else:
         os.environ[TRUSTED] = ",".join(dict.fromkeys([*_trusted(), name]))
         own = _call(name, pretrained=True)
@@ -48,7 +48,8 @@ def rebuild_own(source: Mapping[str, Any]) -> OwnNetwork:
         ValueError: no such source can be.
     """
     if "transformers" in source:
-        return _transformers().make_segmenter(source["transformers"])
+        made: OwnNetwork = _transformers().make_segmenter(source["transformers"])
+        return made
     name = source["function"]
     if name not in _trusted():
         raise DataError(
