@@ -51,6 +51,7 @@ def segformer(home):
     """Save a tiny random SegFormer as transformers does."""
     transformers = pytest.importorskip("transformers", reason="needs the extra dyncell[transformers]")
     tiny = {"hidden_sizes": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "num_attention_heads": (1, 1, 2, 2)}
+    tiny["sr_ratios"] = (2, 2, 2, 1)  # frames here have 24x32 pixels
     config = transformers.SegformerConfig(**tiny, decoder_hidden_size=16, num_labels=len(Shapes.classes))
     torch.manual_seed(0)
     transformers.SegformerForSemanticSegmentation(config).save_pretrained(home / "segformer")

@@ -32,8 +32,14 @@ class SegformerEncoder(Encoder):
         self.channels = dict(zip(LAYERS, config.hidden_sizes, strict=True))
         scales = torch.tensor(config.strides).cumprod(0).tolist()
         self.strides = dict(zip(LAYERS, scales, strict=True))
+        reduced = zip(scales, config.sr_ratios, strict=True)
+        self._least = max(scale * (ratio - 1) + 1 for scale, ratio in reduced)  # pixels a side
 
     def stage(self, layer: str, x: Tensor) -> Tensor:
+        """Run one stage. Raises DataError for images on whose grids keys and values cannot be reduced."""
+        if layer == LAYERS[0] and not torch.compiler.is_exporting() and min(x.shape[-2:]) < self._least:
+            size = f"{x.shape[-2]}x{x.shape[-1]}"
+            raise DataError(f"images of {size} are too small: this SegFormer needs {self._least} pixels a side")
         made: Tensor = self.stages.get_submodule(str(LAYERS.index(layer)))(x)
         return made
 

@@ -33,7 +33,8 @@ def adopt(name: str, dataset: Dataset, size: tuple[int, int], cache_dir: Path) -
             f"{name} has {found} classes, but {dataset.name} has {count}; give one that was trained on these"
         )
     classes = list(own.classes) or numbered(count)
-    check_classes(Path(name), {"classes": classes}, dataset.classes)
+    if own.classes:
+        check_classes(Path(name), {"classes": classes}, dataset.classes)
     network = StaticNetwork(count, own=own).freeze()
     path = (
         cache_dir / "static" / f"{dataset.name}-own-{weights_fingerprint(network)[:16]}-{size[0]}x{size[1]}/network.pt"

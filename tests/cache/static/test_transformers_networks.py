@@ -96,3 +96,10 @@ def test_a_normalisation_that_images_do_not_get_is_refused(folder):
     (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
     with pytest.raises(DataError, match="normalises images by image_mean"):
         open_own(f"hf:{folder}")
+
+
+def test_images_on_whose_grids_attention_cannot_be_reduced_are_refused(folder):
+    encoder = open_own(f"hf:{folder}").encoder
+    encoder(torch.zeros(1, 3, 29, 29))  # 8x8 at stride 4, which is reduced by 8
+    with pytest.raises(DataError, match="images of 28x29 are too small: this SegFormer needs 29 pixels a side"):
+        encoder(torch.zeros(1, 3, 28, 29))
