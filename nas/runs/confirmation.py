@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from nas.runs.ranking import fixed_points, ranking, reward_of
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
 from nas.settings.seeding import stream
+
+NO_SPREAD: Final = 1e-18  # sum of squares of rewards in [0, 1] that is rounding alone
 
 
 def missing(trials: Sequence[Trial], config: SearchConfig) -> list[tuple[Trial, int]]:
@@ -125,13 +128,14 @@ def chances(compared: Sequence[Confirmation], draws: int = 100_000) -> list[floa
     fixed seed, in which a network is the best is its chance.
 
     Returns:
-        One for each network, 0 for those without a reward; None where no network has two seeds, so no spread is known.
+        One for each network, 0 for those without a reward; None where no network has two seeds, or all seeds agree to
+        the last digits, as of networks that learnt nothing: then no spread is known.
     """
     rewards = [np.array(each.rewards) for each in compared]
     freedom = sum(max(0, len(each) - 1) for each in rewards)
-    if not freedom:
-        return None
     squares = sum(float(((each - each.mean()) ** 2).sum()) for each in rewards if len(each))
+    if not freedom or squares < NO_SPREAD:
+        return None
     rng = np.random.default_rng(0)
     scale = np.sqrt(squares / rng.chisquare(freedom, draws))
     best, first = np.full(draws, -np.inf), np.zeros(draws, dtype=np.int64)

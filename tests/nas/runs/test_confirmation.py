@@ -99,3 +99,4 @@ def test_equal_networks_are_best_with_equal_probability_and_failed_ones_with_non
 
 def test_no_probability_is_claimed_without_a_spread():
     assert chances([compared(0.5), compared(0.6)]) is None
+    assert chances([compared(0.1, 0.1, 0.1), compared(0.1, 0.1, 0.1)]) is None

@@ -235,7 +235,7 @@ def test_what_was_done_before_a_setting_does_not_follow_its_default(tmp_path, mo
 
 def test_settings_written_otherwise_but_the_same_are_the_same(tmp_path):
     def by_hand(settings):
-        settings["candidate"]["learning_rate"], settings["ppo"]["buffer"] = "8e-3", 100
+        settings["candidate"]["learning_rate"], settings["ppo"]["buffer"] = "8e-3", 32
 
     rewritten(tmp_path, by_hand)
     with opened(tmp_path):
