@@ -30,7 +30,7 @@ OUTCOMES: Final = {  # name, face, edge and shape of a trial's point
 COSTS: Final = {  # axis and scale
     "relative_macs": ("MACs of a clip / those of the per-frame network", 1),
     "parameters": ("parameters of cell and classifier (thousands)", 1e-3),
-    "latency": ("time of a later frame after the encoder (ms), beside other work", 1e3),
+    "latency": ("a later frame after the encoder (ms, roughly)", 1e3),
 }
 PANEL: Final = 4.3  # inches, in height and width
 REWARD: Final = "reward on meta-val ({}, 0 to 1)"
