@@ -28,7 +28,7 @@ class Predictor:
 
     @property
     def knows(self) -> bool:
-        """Whether it predicts cells that it has not seen better than the mean of the others does."""
+        """Tell whether it predicts cells that it has not seen better than the mean of the others does."""
         return self.explained > 0
 
     def fit(self, tokens: Tokens, rewards: Values) -> None:
