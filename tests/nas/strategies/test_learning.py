@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from nas.runs.trial import Trial
-from nas.settings.config import SearchConfig
+from nas.settings.config import PPOConfig, SearchConfig
 from nas.strategies.catalog import make_strategy
 from searchspace.space import Space
 
@@ -41,9 +41,13 @@ def is_greater(ours, theirs):
     return mannwhitneyu(ours, theirs, alternative="greater").pvalue < 0.01
 
 
+EAGER = PPOConfig(clip=0.9, learning_rate=3e-3, buffer=20, minibatch=20)  # for plain PPO and few trials: larger steps
+
+
 @pytest.mark.parametrize("strategy", ["ppo", "ppo_plain", "evolution"])
 def test_it_beats_random_search_on_cells_of_two_blocks_within_80_trials(strategy):
     space = Space.load("paper", blocks=2)
-    configs = [SearchConfig(strategy=name) for name in (strategy, "random")]
+    ppo = EAGER if strategy == "ppo_plain" else PPOConfig()
+    configs = [SearchConfig(strategy=name, ppo=ppo) for name in (strategy, "random")]
     ours, theirs = (last_quarter(config, space, 80) for config in configs)
     assert is_greater(ours, theirs)
