@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from tyro.conf import arg
 
 from cache.datasets.catalog import BY_NETWORK, open_dataset
-from cache.datasets.clips import Dataset, Split
-from cache.datasets.video import LIMIT
+from cache.datasets.clips import LIMIT, Dataset, Split
 from nas.runs.store import read_settings
 from nas.settings.command_line import run_command
 from nas.settings.config import REFRESH_RULE, ComputeConfig, DatasetName, MachineConfig, is_refresh, require

@@ -68,10 +68,10 @@ def encoder(tmp_path):
         (["--dataset", "shapes", "--device", "tpu9"], ["tpu9"]),
         (["--dataset", "shapes", "--checkpoint", "/nowhere/static.pt"], ["/nowhere/static.pt"]),
         (["--dataset", "shapes", "--fork", "other"], ["--run"]),
-        (["--dataset", "shapes", "--run", "/nowhere/run", "--fork", "../other"], ["fork", "../other"]),
+        (["--dataset", "shapes", "--run", "/nowhere/run", "--fork", "../other"], ["no run in /nowhere/run"]),
         (["--dataset", "shapes", "--workers", "2", "--executor", "inline"], ["inline", "ray"]),
         (["--dataset", "shapes", "--run", "/proc/run"], ["/proc/run"]),
-        (["--frobnicate"], ["--frobnicate"]),
+        (["--dataset", "shapes", "--frobnicate"], ["--frobnicate"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

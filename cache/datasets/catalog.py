@@ -7,10 +7,10 @@ from typing import Final
 
 from cache.datasets.camvid import CamVid
 from cache.datasets.cityscapes import Cityscapes
-from cache.datasets.clips import Dataset
+from cache.datasets.clips import LIMIT, Dataset
 from cache.datasets.folder import Folder
 from cache.datasets.shapes import Shapes
-from cache.datasets.video import LIMIT, Video
+from cache.datasets.video import Video
 from cache.errors import DataError
 
 ON_DISK: Final[dict[str, Callable[[Path], Dataset]]] = {

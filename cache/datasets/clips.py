@@ -20,6 +20,8 @@ Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 VOID: Final = 255
 """The label of pixels that count neither in a loss nor in a score."""
+LIMIT: Final = 2000
+"""Frames of a video without labels that are used at most: their features take about 2 GB at 360x480."""
 GAP_TOLERANCE: Final = 0.1  # of the usual gap: CamVid has a 29 and a 31 beside its 30s; its jumps are 270 and 1950
 MINIMUM_BLOCK: Final = 3  # frames in a validation block, so that it holds a window of the paper's length
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.datasets.clips import Frame, Split
+from cache.datasets.clips import LIMIT, Frame, Split
 from cache.datasets.files import FileDataset, FrameFiles
 from cache.datasets.folder import VIDEO_SUFFIXES
 from cache.datasets.frame_names import numbered
@@ -29,8 +29,6 @@ from cache.images import scaled_size
 
 log = logging.getLogger(__name__)
 
-LIMIT: Final = 2000
-"""Frames that are used at most: their features take about 2 GB at 360x480, and the time of two passes of a network."""
 STRETCH: Final = 50  # consecutive frames of a long recording that are used together
 HELD: Final = 0.2  # share of a recording, its end, that is the validation list
 BETWEEN: Final = 30  # frames between training and validation list at most; of short recordings a tenth

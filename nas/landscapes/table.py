@@ -98,6 +98,7 @@ def write_table(path: Path, table: Table) -> None:
     space = {
         "name": table.space.name,
         "blocks": table.space.blocks,
+        "refresh": table.space.refresh,
         "inputs": list(table.space.inputs),
         "operations": [choice.to_json() for choice in table.space.operations],
         "aggregations": [choice.to_json() for choice in table.space.aggregations],
@@ -130,7 +131,8 @@ def _facts_path(path: Path) -> Path:
 
 def _space_of(content: Mapping[str, Any]) -> Space:
     operations, aggregations = (tuple(map(Choice.from_json, content[kind])) for kind in ("operations", "aggregations"))
-    return Space(content["name"], content["blocks"], tuple(content["inputs"]), operations, aggregations)
+    inputs, refresh = tuple(content["inputs"]), content["refresh"]
+    return Space(content["name"], content["blocks"], inputs, operations, aggregations, refresh)
 
 
 def _csv_of(rows: Sequence[Row]) -> str:

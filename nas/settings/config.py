@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from tyro.conf import arg
 
-from cache.datasets.video import LIMIT
+from cache.datasets.clips import LIMIT
 from nas.settings.errors import RunError
 
 DatasetName = Literal["camvid", "cityscapes", "shapes", "folder", "video"]

@@ -7,7 +7,7 @@ milliseconds, finds its penalties itself, and says how sure it is.
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import BayesianRidge, RidgeCV
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from searchspace.encoding import Encoding
 from searchspace.space import Space
@@ -21,7 +21,6 @@ class Predictor:
 
     def __init__(self, space: Space) -> None:
         self._encoding = Encoding(space)
-        self._threads = ThreadpoolController()
         self._model: BayesianRidge | None = None
         self.explained = 0.0
         """Share of the squared error of the mean reward that it saves on cells left out; at most 1."""
@@ -35,14 +34,14 @@ class Predictor:
         """Forget everything, and learn from cells (n, D) and their rewards (n,), n at least 2."""
         features = self._encoding.encode_tokens(tokens).astype(np.float64)
         # The last digits depend on the number of threads, and they can decide between two cells.
-        with self._threads.limit(limits=1):
+        with threadpool_limits(limits=1):
             self._model = BayesianRidge().fit(features, rewards)
             self.explained = explained_of_others(features, rewards, self._model.lambda_ / self._model.alpha_)
 
     def predict(self, tokens: Tokens) -> tuple[Values, Values]:
         """Predict cells (n, D): the mean of the true value and its standard deviation, both (n,)."""
         assert self._model is not None, "it has learnt nothing yet"
-        with self._threads.limit(limits=1):
+        with threadpool_limits(limits=1):
             mean, deviation = self._model.predict(self._encoding.encode_tokens(tokens), return_std=True)
         return mean, np.sqrt(np.maximum(deviation**2 - 1 / self._model.alpha_, 0))  # less the noise of a trial
 

@@ -152,7 +152,7 @@ def test_a_network_whose_numbers_mean_other_classes_is_refused(tmp_path, classes
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"window": 1}, "window must be at least 2 frames, but got 1"),
+        ({"window": 1}, "window must be at least 2 frames, or auto, but got 1"),
         ({"panels": 0}, "1 panel or more"),
         ({"latency_clip": 1}, "2 frames or more in a clip"),
         ({"size": (0, 5)}, "sizes must be positive"),

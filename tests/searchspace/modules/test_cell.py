@@ -40,6 +40,7 @@ PARAMETERS = {  # at 64 channels, for the paper's counted by hand
     "memory_attention(slots=1)": TMANET,
     "memory_attention(slots=4)": TMANET,
     "memory_attention(slots=4, stride=2)": TMANET,
+    "memory_attention(slots=4, stride=4)": TMANET,
     "local_correlation(slots=1, window=11)": LMANET,
     "local_correlation(slots=4, window=5)": LMANET,
     "local_correlation(slots=4, window=11)": LMANET,
