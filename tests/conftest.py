@@ -1,6 +1,9 @@
 """What every test shares: one thread, as small tensors gain nothing from more, and no deadlines on slow machines."""
 
+import json
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
@@ -21,3 +24,89 @@ def own_modules_are_forgotten():
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def video_network(tmp_path_factory):
+    """The file of a random tmanet that was trained at 32x48, as its `path`, and the `facts` stored with it."""
+    from baselines.fixed_points import FIXED_POINTS
+    from cache.static.network import StaticNetwork
+    from nas.networks.heads import build_head
+    from nas.networks.video_network import VideoNetwork, save_video_network
+
+    facts = {
+        "name": "tmanet",
+        "dataset": "shapes",
+        "classes": ["sky", "road", "car"],
+        "colours": [[0, 0, 255], [128, 64, 128], [255, 0, 0]],
+        "size": [32, 48],
+    }
+    path = tmp_path_factory.mktemp("checkpoint") / "network.pt"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        static = StaticNetwork(3)
+        network = VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], static.channels, 3, seed=0))
+    save_video_network(path, network, facts)
+    return SimpleNamespace(path=path, facts=facts)
+
+
+@pytest.fixture
+def whole_road(monkeypatch, tmp_path, capsys):
+    """Go the whole road on two clips of `shapes` a split, smallest in everything; return what each station left.
+
+    The road takes the settings of the static network's making, what its checkpoint is then called in a search, the
+    number of cells, and the weights of a loss that are other than by default.
+    """
+    from PIL import Image
+
+    from cache.datasets import shapes
+    from nas import export, pretrain, retrain, search, segment
+    from nas.settings import config as settings
+    from nas.settings.retrain_config import RecipeConfig, RetrainConfig
+
+    for split in ("train", "val"):
+        monkeypatch.setitem(shapes.CLIPS, split, 2)
+    one_thread = settings.ComputeConfig(threads=1, precision="float32")
+    shared = {
+        "data": settings.DataConfig(dataset="shapes", scale=0.25, window=3, meta_val=0.5),
+        "machine": settings.MachineConfig(cache_dir=tmp_path / "cache"),
+        "compute": one_thread,
+    }
+    run, clip, output, graphs = (tmp_path / name for name in ("run", "clip", "out", "graphs"))
+
+    def train_static(static):
+        pretrain.main(pretrain.Arguments(config=settings.PretrainConfig(**shared, static=static)))
+        return Path(capsys.readouterr().out.strip().splitlines()[-1])
+
+    def go(static, *, trials, candidate=None, recipe=None):
+        config = settings.SearchConfig(
+            **shared,
+            static=static,
+            space=settings.SpaceConfig(blocks=2),
+            candidate=settings.CandidateConfig(epochs=2, batch=8, early_stop=False, **candidate or {}),
+            strategy="random",
+            fixed_points=("per_frame",),
+            trials=trials,
+            confirm=0,
+        )
+        search.main(search.Arguments(config=config, run=run))
+        log = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+        assert [trial["status"] for trial in log] == ["finished"] * (trials + 1), log
+
+        asked = RetrainConfig(retrain=RecipeConfig(head_epochs=1, epochs=1, batch=4, **recipe or {}))
+        retrain.main(retrain.Arguments(run=run, top_k=1, fixed_points=(), config=asked, compute=one_thread))
+        [checkpoint] = (run / "retrained").glob("cell*/network.pt")
+
+        clip.mkdir()
+        data = shapes.Shapes()
+        frames = [data.image(frame) for frame in data.frames("val")[:2]]
+        for number, frame in enumerate(frames):
+            Image.fromarray(frame).save(clip / f"{number:03}.png")
+        segment.main(segment.Arguments(source=str(clip), checkpoint=checkpoint, output=output, compute=one_thread))
+        assert len(list(output.rglob("*.png"))) >= 2
+        export.main(export.Arguments(checkpoint=checkpoint, output=graphs))
+        about = json.loads((graphs / "export.json").read_text())
+        assert about["checked"]["largest_difference"] < 1e-3
+        return SimpleNamespace(checkpoint=checkpoint, frames=frames)
+
+    return SimpleNamespace(shared=shared, train_static=train_static, go=go)

@@ -11,31 +11,14 @@ import torch
 from PIL import Image
 
 import dyncell
-from baselines.fixed_points import FIXED_POINTS
-from cache.static.network import StaticNetwork
 from nas.labelled_video.labeller import Labeller
-from nas.networks.heads import build_head
 from nas.networks.loading import load_network
-from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.settings.compute import Compute
-
-META = {
-    "name": "tmanet",
-    "classes": ["sky", "road", "car"],
-    "colours": [[0, 0, 255], [128, 64, 128], [255, 0, 0]],
-    "size": [32, 48],
-}
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint") / "network.pt"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        static = StaticNetwork(3)
-        network = VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], static.channels, 3, seed=0))
-    save_video_network(path, network, META)
-    return path
+def checkpoint(video_network):
+    return video_network.path
 
 
 @pytest.fixture(scope="module")

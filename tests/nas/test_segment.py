@@ -12,38 +12,22 @@ import pytest
 import torch
 from PIL import Image
 
-from baselines.fixed_points import FIXED_POINTS
 from cache.images import read_image
 from cache.recording import open_recording
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.labelled_video.labeller import Labeller
 from nas.labelled_video.video_file import video_file
-from nas.networks.heads import build_head
 from nas.networks.loading import load_network
-from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.segment import Arguments, main
 from nas.settings.command_line import run_command
 from nas.settings.compute import Compute
 
 SIZE = (45, 66)
-META = {
-    "name": "tmanet",
-    "dataset": "shapes",
-    "classes": ["sky", "road", "car"],
-    "colours": [[0, 0, 255], [128, 64, 128], [255, 0, 0]],
-    "size": [32, 48],
-}
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint") / "network.pt"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        static = StaticNetwork(3)
-        network = VideoNetwork(static, build_head(FIXED_POINTS["tmanet"], static.channels, 3, seed=0))
-    save_video_network(path, network, META)
-    return path
+def checkpoint(video_network):
+    return video_network.path
 
 
 @pytest.fixture
@@ -77,7 +61,7 @@ def stopped(monkeypatch, capsys, *words):
     return end.value.code, capsys.readouterr().err
 
 
-def test_a_folder_becomes_label_images_overlays_and_a_video(clip, checkpoint, tmp_path, capsys):
+def test_a_folder_becomes_label_images_overlays_and_a_video(clip, video_network, checkpoint, tmp_path, capsys):
     output = tmp_path / "out"
     main(Arguments(source=str(clip), checkpoint=checkpoint, output=output))
     assert capsys.readouterr().out == f"{output}\n"
@@ -87,7 +71,7 @@ def test_a_folder_becomes_label_images_overlays_and_a_video(clip, checkpoint, tm
     assert frames_of(output / "overlay.mp4") == (5, 10)
     facts = json.loads((output / "segment.json").read_text())
     assert facts["working_size"] == [32, 47]
-    assert facts["classes"] == META["classes"]
+    assert facts["classes"] == video_network.facts["classes"]
 
 
 def test_a_video_keeps_its_pace_and_may_be_seen_at_its_own_size(checkpoint, tmp_path, monkeypatch):
