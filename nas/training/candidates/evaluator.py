@@ -115,10 +115,10 @@ class Evaluator:
         head = self._build(job)
         costs = cost(head, self._clips, spec.val_clips[0][-1], self._static, spec.refresh)
         factor = factor_of_cost(costs.counts["relative_macs"], spec.candidate.max_cost)
-        descent = self._trainer.descent(head, epochs)
+        schedule = self._trainer.schedule(head, epochs, job.seed)
 
         def trained(some: range) -> Standing:
-            loss = self._trainer.train(head, descent, some, seed=job.seed, parts=parts)
+            loss = self._trainer.train(head, schedule, some, seed=job.seed, parts=parts)
             scores = score(head, self._static.classifier, self._clips, spec.val_clips, spec.refresh)
             worth = self._objective.worth(scores)
             metrics = scores | {"worth": worth} | ({"loss": loss} if some else {})

@@ -1,10 +1,11 @@
 """Training a candidate: some epochs over the meta-train windows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -19,15 +20,6 @@ from nas.training.optimizers import cosine
 
 
 @dataclass(frozen=True)
-class Descent:
-    """How the weights of one head move, from its first step to its last."""
-
-    optimizer: Adam
-    schedulers: tuple[LambdaLR, ...]
-    """Schedule of the learning rate; none where it is constant."""
-
-
-@dataclass(frozen=True)
 class Trainer:
     """Trains heads, all on the same windows in the same way."""
 
@@ -37,22 +29,22 @@ class Trainer:
     settings: CandidateConfig
     loss: Teaching
 
-    def descent(self, head: Head, epochs: int) -> Descent:
-        """Make the optimiser and the schedule of one head's training over so many epochs, 0 if it shall not train."""
+    def schedule(self, head: Head, epochs: int, seed: int) -> LambdaLR:
+        """Make the optimiser of one head's training over `epochs`, none if it shall not train, under its schedule."""
         optimizer = Adam(head.parameters(), lr=self.settings.learning_rate, fused=True)
-        if self.settings.schedule == "constant" or not epochs:
-            return Descent(optimizer, ())
-        steps = sum(1 for _ in batched(self.windows[: self.settings.windows or None], self.settings.batch))
-        return Descent(optimizer, (cosine(optimizer, steps * epochs),))
+        if self.settings.schedule == "constant":
+            return LambdaLR(optimizer, lambda step: 1.0)
+        steps = sum(1 for epoch in range(epochs) for _ in self._shuffled(seed, epoch))
+        return cosine(optimizer, max(1, steps))
 
-    def train(self, head: Head, descent: Descent, epochs: range, *, seed: int, parts: int) -> float:
+    def train(self, head: Head, schedule: LambdaLR, epochs: range, *, seed: int, parts: int) -> float:
         """Train in place and return the mean loss of the last epoch.
 
         Args:
             head: on the device of the computation.
-            descent: the same for all epochs of one head.
+            schedule: of the rates, with their optimiser; the same for all epochs of one head.
             epochs: numbers of the epochs to run.
-            seed: of the order of the windows, an epoch at a time, so that a pause changes nothing.
+            seed: seed of the order of the windows, an epoch at a time, so that a pause changes nothing.
             parts: that each batch is trained in, one after the other, to save memory.
 
         Raises:
@@ -62,15 +54,18 @@ class Trainer:
         return fit(
             partial(self.loss, head),
             partial(self._batches, seed),
-            [descent.optimizer],
+            [schedule.optimizer],
             epochs=epochs,
-            schedulers=descent.schedulers,
+            schedulers=[schedule],
             clip_norm=self.settings.clip_norm,
             split=partial(self.loss.split, count=parts),
         )
 
     def _batches(self, seed: int, epoch: int) -> Iterable[Batch]:
+        return self.clips.batches(self._shuffled(seed, epoch), label="label8", of=slice(1, None))
+
+    def _shuffled(self, seed: int, epoch: int) -> Iterator[Tensor]:
+        """Draw the windows of an epoch; there are more batches of them where more lengths are among those drawn."""
         generator = torch.Generator().manual_seed(stream(seed, "order", epoch))
         order = torch.randperm(len(self.windows), generator=generator).tolist()[: self.settings.windows or None]
-        shuffled = batched([self.windows[place] for place in order], self.settings.batch)
-        return self.clips.batches(shuffled, label="label8", of=slice(1, None))
+        return batched([self.windows[place] for place in order], self.settings.batch)

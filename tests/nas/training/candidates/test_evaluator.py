@@ -311,11 +311,23 @@ def test_an_epoch_may_go_through_some_of_the_windows_drawn_anew(spec, monkeypatc
         return batches(windows, **options)
 
     monkeypatch.setattr(few._clips, "batches", noted)
-    few._trainer.train(few._build(Job(number=0, genotype=REMEMBERS, seed=1)), *_descent(few), seed=1, parts=1)
+    _train(few)
     assert [len(set(epoch)) for epoch in drawn] == [10, 10]
     assert set(drawn[0]) != set(drawn[1])
     assert set(drawn[0] + drawn[1]) <= set(spec.train_windows)
 
 
-def _descent(evaluator):
-    return evaluator._trainer.descent(evaluator._build(Job(number=0, genotype=REMEMBERS, seed=1)), epochs=2), range(2)
+def test_the_rate_reaches_zero_after_the_last_step_and_no_earlier_however_long_the_windows_are_that_are_drawn(spec):
+    short, long = spec.train_windows[::2], tuple(zip(*(range(start, 41) for start in range(3)), strict=False))
+    settings = replace(CANDIDATE, windows=4, batch=4, schedule="cosine", learning_rate=1e-3)
+    schedule = _train(replace(spec, train_windows=(*short, *long[::2]), candidate=settings).build())
+    [share], steps = schedule.lr_lambdas, schedule.last_epoch
+    assert share(steps) == pytest.approx(0)
+    assert share(steps - 1) > 0.01
+
+
+def _train(evaluator):
+    head = evaluator._build(Job(number=0, genotype=REMEMBERS, seed=1))
+    schedule = evaluator._trainer.schedule(head, epochs=2, seed=1)
+    evaluator._trainer.train(head, schedule, range(2), seed=1, parts=1)
+    return schedule
