@@ -83,15 +83,17 @@ def measure_costs(network: VideoNetwork, timing: Timing, compute: Compute) -> di
         Seconds: `first`, `later` and `per_frame`, each a median with its 10th and 90th percentile as `first_low`,
         `first_high` and so on, and the `mean` over the clip. The `relative_latency`, this mean over `per_frame`, and
         `relative_latency_later`, of a later frame alone, likewise with percentiles; those of the per-frame network are
-        1. On a GPU also `peak_bytes`, the most memory that tensors took there, the weights among them; the CPU has no
-        such count. Nothing if memory does not suffice.
+        1. On a GPU also `peak_bytes`, the most memory that the folded network took there, weights among it; the CPU
+        has no such count. Nothing if memory does not suffice.
     """
     if not timing.repeats:
         return {}
-    network = fold_norms(network).to(compute.device)
-    on_cpu = compute.device.type == "cpu"
+    device = compute.device
+    on_cpu = device.type == "cpu"
+    held = 0 if on_cpu else torch.accelerator.memory_allocated(device)  # by the network that is folded, among others
+    network = fold_norms(network).to(device)
     if not on_cpu:
-        torch.accelerator.reset_peak_memory_stats(compute.device)
+        torch.accelerator.reset_peak_memory_stats(device)
     try:
         times = _times(network, timing, compute)
     except RuntimeError as error:
@@ -99,7 +101,7 @@ def measure_costs(network: VideoNetwork, timing: Timing, compute: Compute) -> di
             raise
         log.warning("no latency: images of %dx%d need more memory than there is", *timing.size)
         return {}
-    return times if on_cpu else times | {"peak_bytes": torch.accelerator.max_memory_allocated(compute.device)}
+    return times if on_cpu else times | {"peak_bytes": torch.accelerator.max_memory_allocated(device) - held}
 
 
 @torch.no_grad()

@@ -93,20 +93,24 @@ class VideoTraining:
             RunError: the folder holds another network.
             OSError: the folder cannot be written or the disk is full.
         """
-        path, inputs, compute = folder / "network.pt", self._inputs, self._compute
+        path = folder / "network.pt"
         with one_builder(path):
-            self._bind(folder / "settings.yaml", {part: inputs.identity[part] for part in UNTRAINED})
-            if not path.exists():
-                static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
-                network = on_every_frame(static).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-                scores = inputs.data.score(network, compute)
-                saved = SavedTraining(folder, name, {})
-                saved.add(0, scores)
-                saved.save()
-                save_video_network(path, network, {"name": name, "seed": 0, **inputs.facts, **saved.curve[0]})
-                saved.finish()
+            self._bind(folder / "settings.yaml", {part: self._inputs.identity[part] for part in UNTRAINED})
+            if not path.exists() or is_unfinished(folder):
+                self._score_static(path, name)
         _, meta = load_video_network(path)
         return meta
+
+    def _score_static(self, path: Path, name: str) -> None:
+        inputs, compute = self._inputs, self._compute
+        static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
+        network = on_every_frame(static).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        saved = SavedTraining(path.parent, name, {})
+        if not saved.curve:  # else an earlier process was stopped when it had scored
+            saved.add(0, inputs.data.score(network, compute))
+            saved.save()
+        save_video_network(path, network, {"name": name, "seed": 0, **inputs.facts, **saved.curve[0]})
+        saved.finish()
 
     def _train(self, folder: Path, name: str, genotype: Genotype | None, seed: int, start: Path | None) -> None:
         inputs, config, facts = self._inputs, self._config, {}

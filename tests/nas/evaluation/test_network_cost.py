@@ -124,6 +124,15 @@ def test_a_network_is_timed_in_eval_mode_folded_and_with_a_full_memory(monkeypat
     assert "peak_bytes" not in times
 
 
+def test_the_peak_on_a_gpu_is_of_the_folded_network_alone(monkeypatch):
+    monkeypatch.setattr(network_cost, "_times", lambda *_: {})
+    monkeypatch.setattr(torch.accelerator, "reset_peak_memory_stats", lambda device: None)
+    monkeypatch.setattr(torch.accelerator, "memory_allocated", lambda device: 100)  # the network before it is folded
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", lambda device: 100 + 90 + 7)
+    elsewhere = Compute(torch.device("meta"), None)
+    assert measure_costs(network("tdnet"), Timing(SIZE, clip=2, repeats=1), elsewhere) == {"peak_bytes": 97}
+
+
 def test_what_needs_too_much_memory_or_shall_not_be_timed_has_no_latency(monkeypatch, caplog):
     def full(*_, **__):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")

@@ -80,6 +80,20 @@ def test_the_static_network_is_scored_and_kept_as_it_is(training, static, tmp_pa
     assert training(epochs=3).ensure_static(tmp_path / "net", "static") == meta  # no recipe makes another one
 
 
+@pytest.mark.parametrize("stopped", ["save_video_network", "SavedTraining.finish"])
+def test_a_static_network_stopped_while_it_is_kept_is_kept_next_time(training, tmp_path, monkeypatch, stopped):
+    def kill(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(f"nas.training.video.ensure.{stopped}", kill)
+        with pytest.raises(KeyboardInterrupt):
+            training().ensure_static(tmp_path / "net", "static")
+    meta = training().ensure_static(tmp_path / "net", "static")
+    assert meta["miou"] == pytest.approx(float(one_row(tmp_path / "net" / "curve.csv")["miou"]))
+    assert not (tmp_path / "net" / "training.pt").exists()
+
+
 def one_row(path):
     with path.open(newline="") as file:
         [row] = csv.DictReader(file)
