@@ -24,6 +24,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
+from baselines.etc_distillation import Outputs
 from cache.rows import batched
 from nas.networks.logits import upsampled
 from nas.networks.video_network import VideoNetwork, save_video_network
@@ -38,7 +39,7 @@ from nas.training.saved_training import SavedTraining, Stateful
 from nas.training.video.data import VideoData
 from nas.training.video.etc_loss import EtcLoss
 from nas.training.video.teacher import Teacher, imitation
-from nas.training.video.windows import Windows, outputs
+from nas.training.video.windows import Windows, head_outputs, read_clip
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Retraining:
         """
         self._config, self._data, self._compute, self._seed = config, data, compute, seed
         self._etc, self._teacher = etc, teacher
+        self._shares = teacher is not None and teacher.shares(network.static)
         self._network = network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weights = None if weights is None else weights.to(compute.device)
         self._steps = sum(1 for _ in batched(data.windows, config.batch))
@@ -156,9 +158,7 @@ class Retraining:
     def _loss(self, static_learns: bool, windows: Windows) -> Tensor:
         """Add up the mean cross-entropies and the imitation of the frames that count, and ETC's terms."""
         config = self._config
-        with self._compute.autocast():
-            seen = outputs(self._network, windows.images, static_learns)
-        known = None if self._teacher is None else self._teacher(windows.images)
+        seen, known = self._outputs(windows.images, static_learns)
         start = {"later": 1, "all": 0 if static_learns else 1, "last": len(seen.logits) - 1}[config.loss_on]
         labelled = zip(seen.logits[start:], windows.labels[start:], strict=True) if config.label_weight > 0 else ()
         losses = [
@@ -170,6 +170,18 @@ class Retraining:
         if self._etc is not None:
             losses.append(self._etc(seen, windows, known))
         return torch.stack(losses).sum()
+
+    def _outputs(self, images: Tensor, static_learns: bool) -> tuple[Outputs, Outputs | None]:
+        """Run the network, and its teacher if any, over windows; while their encoders are one, it runs once."""
+        network, teacher = self._network, self._teacher
+        shared = teacher if self._shares and not static_learns else None
+        needs = network.head.needs | (shared.needs if shared else frozenset())
+        with self._compute.autocast():
+            clip = read_clip(network, images, needs, static_learns)
+            seen = head_outputs(network, clip)
+        if shared:
+            return seen, shared.of_features(clip)
+        return seen, teacher(images) if teacher else None
 
     def _after_epoch(self, epoch: int, loss: float) -> bool:
         done, config = epoch + 1, self._config

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from baselines.etc_distillation import Outputs, temporal_term
+from baselines.fixed_points import FIXED_POINTS
 from cache.datasets import shapes
 from cache.datasets.clips import VOID
 from cache.datasets.shapes import Shapes
@@ -53,17 +54,33 @@ def static():
     return network
 
 
-def student():
+def student(cell=CELL):
     network = static()
-    return VideoNetwork(network, build_head(CELL, network.channels, network.classes, seed=0))
+    head = build_head(cell, network.channels, network.classes, seed=0)
+    head.classifier.load_state_dict(network.classifier.state_dict())
+    return VideoNetwork(network, head)
 
 
 def made_up(channels=5, frames=3):
     return Outputs(*([torch.randn(2, c, 2, 3) for _ in range(frames)] for c in (4, channels)))
 
 
-def retraining(data, recipe, etc=None):
-    return Retraining(recipe, student(), data, CPU, 0, etc=etc, teacher=Teacher(on_every_frame(static().eval()), CPU))
+def retraining(data, recipe, etc=None, cell=CELL):
+    teacher = Teacher(on_every_frame(static().eval()), CPU)
+    return Retraining(recipe, student(cell), data, CPU, 0, etc=etc, teacher=teacher)
+
+
+def count_encoded(monkeypatch):
+    """Note of every run of the encoder's first layer how many frames it is given."""
+    frames, forward = [], torch.nn.Conv2d.forward
+
+    def noted(conv, images):
+        if conv.in_channels == 3:
+            frames.append(len(images))
+        return forward(conv, images)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", noted)
+    return frames
 
 
 @pytest.mark.parametrize("start", [0, 1, 2])
@@ -104,6 +121,32 @@ def test_frames_without_labels_teach_a_cell_the_teacher_stays_and_the_loss_falls
     made.run(tmp_path, META)
     assert made._loss(False, windows) < first
     assert all(torch.equal(value, before[name]) for name, value in made._teacher._network.state_dict().items())
+
+
+@pytest.mark.parametrize("cell", [CELL, FIXED_POINTS["tdnet"], None], ids=["cell", "tdnet", "per_frame"])
+def test_while_student_and_teacher_have_one_encoder_it_runs_once_and_teaches_the_same(cell, monkeypatch):
+    data = VideoData.of(Shapes(), SIZE, 3)
+    windows = data.read(torch.tensor(data.windows[:2]), CPU.device)
+    made = retraining(data, replace(IMITATES, label_weight=1.0), cell=cell)
+    made._network.eval()
+    encoded = count_encoded(monkeypatch)
+    shared, once = made._loss(False, windows), sum(encoded)
+    made._shares = False
+    apart, twice = made._loss(False, windows), sum(encoded) - once
+    torch.testing.assert_close(shared, apart)
+    assert once == 3 * 2 < twice  # three frames of two windows
+    shared.backward()
+    assert all(weight.grad is None for weight in made._network.static.encoder.parameters())
+    made._shares = True
+    assert made._loss(True, windows) is not None
+    assert sum(encoded) > 2 * once + twice  # each by its own, once the student's may differ
+
+
+def test_a_student_of_another_static_network_shares_nothing():
+    teacher, other = Teacher(on_every_frame(static().eval()), CPU), static()
+    assert teacher.shares(static())
+    next(other.encoder.parameters()).data[0] += 1e-3
+    assert not teacher.shares(other)
 
 
 def test_windows_at_several_rates_train_together():
