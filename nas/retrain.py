@@ -13,7 +13,7 @@ from baselines.fixed_points import FIXED_POINTS, STATIC, select
 from cache.datasets.catalog import BY_NETWORK, open_dataset
 from cache.images import scaled_size
 from nas.runs.confirmation import final_ranking
-from nas.runs.ranking import along_front
+from nas.runs.ranking import RELATIVE, along_front
 from nas.runs.store import read_settings, read_trials
 from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
@@ -126,7 +126,7 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
     """
     trials, count = read_trials(arguments.run), arguments.pareto or arguments.top_k
     best = final_ranking(trials)
-    ranked = along_front(trials, count) if arguments.pareto else best[:count]
+    ranked = along_front(trials, count, RELATIVE[search.candidate.cost]) if arguments.pareto else best[:count]
     if any(trial.confirms for trial in trials) and not arguments.pareto:
         log.info("cells are taken in the order of the confirmed rewards, not of those of the search")
     if arguments.pareto and not ranked and best:

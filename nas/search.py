@@ -71,6 +71,7 @@ def main(arguments: Arguments) -> None:
     from nas.strategies.catalog import make_strategy, settings_of
     from nas.strategies.saved_strategy import SavedStrategy
     from nas.training.candidates.inputs import data_of, prepare
+    from nas.training.candidates.latencies import latencies_of_run
 
     compute = resolve(arguments.config.compute)
     space = load_space(arguments.config.space)
@@ -84,6 +85,9 @@ def main(arguments: Arguments) -> None:
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
+        if config.candidate.cost == "latency":
+            table = latencies_of_run(store, prepared, space)
+            prepared = replace(prepared, evaluator=replace(prepared.evaluator, latencies=table))
 
         def report(refresh: int | None = None) -> str:
             from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait

@@ -115,7 +115,7 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
         "later": lambda: network.later(image, state),
         "per_frame": lambda: network.static(image),
     }
-    seconds = _rounds(list(kinds.values()), timing, compute)
+    seconds = turns(list(kinds.values()), timing.repeats, compute)
     first, later, per_frame = seconds.T
     means = over_clip(first, later, frames_of_clip(network, timing.clip))
     ratios = np.stack([means, later], axis=1) / per_frame[:, None]
@@ -131,12 +131,12 @@ def _percentiles(names: Sequence[str], values: NDArray[np.float64]) -> dict[str,
     return {f"{name}{end}": float(value) for end, row in ends for name, value in zip(names, row, strict=True)}
 
 
-def _rounds(kinds: Sequence[Callable[[], object]], timing: Timing, compute: Compute) -> NDArray[np.float64]:
+def turns(kinds: Sequence[Callable[[], object]], repeats: int, compute: Compute) -> NDArray[np.float64]:
     """Measure seconds (repeats, kinds), in turn, so that a machine whose pace changes slows all kinds alike."""
 
     def once(run: Callable[[], object]) -> float:
         with compute.autocast():  # for each frame anew, as it casts the weights
             return measure(run, compute.device, repeats=1, warm_up=0).median
 
-    rounds = [[once(run) for run in kinds] for _ in range(WARM_UP + timing.repeats)]
+    rounds = [[once(run) for run in kinds] for _ in range(WARM_UP + repeats)]
     return np.array(rounds[WARM_UP:])

@@ -2,11 +2,14 @@
 
 import logging
 import time
+from typing import Final
 
 from nas.runs.ranking import reward_of
 from nas.runs.trial import Trial
 
 log = logging.getLogger(__name__)
+
+SHARES: Final = {"relative_macs": "MACs", "relative_latency": "time"}
 
 
 class Progress:
@@ -49,5 +52,6 @@ def outcome(trial: Trial) -> str:
         return f"failed: {trial.error}"
     stopped = " (stopped half-way)" if trial.status == "early_stopped" else ""
     halves = " with half batches" if trial.batch_parts > 1 else ""
-    cost = f", {trial.cost['relative_macs']:.2f} of per-frame" if "relative_macs" in trial.cost else ""
+    shares = [(trial.cost[cost], words) for cost, words in SHARES.items() if cost in trial.cost]
+    cost = "".join(f", {share:.2f} of per-frame {words}" for share, words in shares)
     return f"reward {trial.reward:.4f}{cost}{stopped}{halves} in {trial.seconds:.0f} s"

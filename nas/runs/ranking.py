@@ -4,15 +4,18 @@ All functions take trials in any order, fixed points among them, and do not need
 trial is one with a number. A trial that failed counts as sampled and has no reward.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
 from nas.runs.trial import Trial
 
 Item = TypeVar("Item")
+
+RELATIVE: Final[Mapping[str, str]] = {"macs": "relative_macs", "latency": "relative_latency"}
+"""What a search may count costs in, and the name in `Trial.cost` of a clip's over the per-frame network's."""
 
 
 def ranking(trials: Sequence[Trial]) -> list[Trial]:

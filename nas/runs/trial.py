@@ -43,7 +43,8 @@ class Trial:
     cost: Mapping[str, float] = field(default_factory=dict)
     """Costs of one later frame after the encoder (cell or static decoder, and classifier; batch 1, memory full):
     `parameters`, `macs`, and `state_bytes`, what is remembered between frames. Over the per-frame network's multiply-
-    adds, encoder included: `relative_macs_later`, and on the mean over a clip with its key frames `relative_macs`."""
+    adds, encoder included: `relative_macs_later`, and on the mean over a clip with its key frames `relative_macs`.
+    Where a search counts in time, likewise `relative_latency_later` and `relative_latency`, by its table of blocks."""
     latency: float | None = None
     """Median seconds of one later frame after the encoder, batch 1, as the worker measured it beside all else."""
     seed: int = 0

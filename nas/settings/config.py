@@ -158,8 +158,11 @@ class CandidateConfig:
     """Objective that says what scores are worth: the geometric mean of mIoU, fwIoU and mean class accuracy, or that of
     the mIoU and the share of pixels in which a candidate agrees with the static network, which needs no labels."""
     max_cost: Annotated[float | None, arg(name="max-cost", prefix_name=False)] = None
-    """Multiply-adds of a cell's clip, key frames among them, over those of the per-frame network, in (0, 1]: the reward
-    of a cell that costs more is its worth times (max-cost / cost). By default costs are recorded and not judged."""
+    """Cost of a cell's clip, key frames among them, over that of the per-frame network, in (0, 1]: the reward of a cell
+    that costs more is its worth times (max-cost / cost). By default costs are recorded and not judged."""
+    cost: Annotated[Literal["macs", "latency"], arg(name="cost", prefix_name=False)] = "macs"
+    """Cost that max-cost is about: multiply-adds, the same everywhere, or time on this machine, as the sum of blocks
+    that are measured once, when the run starts."""
     early_stop: bool = True
     """Stop candidates that look unpromising half-way (Nekrasov et al., CVPR 2019)."""
     measure_halfway: bool = False

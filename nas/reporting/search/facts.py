@@ -71,7 +71,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "val_clips": len(evaluator.val_clips),
         "key_frames": f"a key frame every {refresh} frames" if refresh else "one key frame each, the first",
         "window": config.data.window,
-        "reward": explanation(candidate.objective, candidate.max_cost),
+        "reward": explanation(candidate),
         "epochs": candidate.epochs,
         "train_windows": candidate.windows or len(evaluator.train_windows),
         "gaps": " and ".join(map(str, config.data.gaps)),

@@ -29,6 +29,7 @@ OUTCOMES: Final = {  # name, face, edge and shape of a trial's point
 }
 COSTS: Final = {  # axis and scale
     "relative_macs": ("MACs of a clip / those of the per-frame network", 1),
+    "relative_latency": ("time of a clip / that of the per-frame network", 1),
     "parameters": ("parameters of cell and classifier (thousands)", 1e-3),
     "latency": ("a later frame after the encoder (ms, roughly)", 1e3),
 }

@@ -66,7 +66,7 @@ def write_report(
     write_mapping(run / FACTS, facts)
     if not (run / DATA).exists():  # data do not change while a run lasts
         data_plot(prepared).save((run / DATA).parent)
-    drawn = plots.draw(trials, space, label(config.candidate.objective, config.candidate.max_cost))
+    drawn = plots.draw(trials, space, label(config.candidate))
     pictures = [path.relative_to(run) for path in plots.save(drawn, run) if path.suffix == ".png"]
     write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures, words))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
@@ -90,7 +90,7 @@ def redraw(run: Path) -> list[Path]:
     config = replace(config, trials=max(config.trials, len(sampled(trials))))  # a later call may have asked for more
     facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
     space = load_space(config.space)
-    drawn = plots.draw(trials, space, label(config.candidate.objective, config.candidate.max_cost))
+    drawn = plots.draw(trials, space, label(config.candidate))
     paths = plots.save(drawn, run)
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn))
     return [*paths, run / HTML]

@@ -14,18 +14,20 @@ from nas.runs.ranking import fixed_points, ranking, reward_of, sampled, spreads
 from nas.runs.trial import Trial
 from nas.settings.wording import MASKS, Wording
 
+Cost = tuple[str, str, float, int]  # heading, name of the number, factor, decimals
+
 FIRST: Final = ("rank", "trial", "reward")
-LAST: Final = (
-    "of per-frame",
-    "params (k)",
-    "state (kB)",
-    "step (ms)",
-    "seconds",
-    "status",
+COSTS: Final[Sequence[Cost]] = (
+    ("MACs / per-frame", "relative_macs", 1, 2),
+    ("time / per-frame", "relative_latency", 1, 2),
+    ("params (k)", "parameters", 1e-3, 1),
+    ("state (kB)", "state_bytes", 1e-3, 1),
 )
+LAST: Final = ("step (ms)", "seconds", "status")
 
 COLUMNS_KEY: Final = (
-    "of per-frame: multiply-adds of a clip, key frames and encoder included, over the per-frame network's.\n"
+    "MACs / per-frame: multiply-adds of a clip, key frames and encoder included, over the per-frame network's; time / "
+    "per-frame, where a search counts in time: likewise, predicted as the sum of the blocks in latencies.yaml.\n"
     "params, step: cell and classifier on one later frame, after the encoder; per_frame: the static decoder. "
     "state: memory between frames.\nstep: a median measured on the worker that trained the cell, beside all else that "
     "ran there; to compare roughly, in one run only."
@@ -51,21 +53,21 @@ def best_cells(trials: Sequence[Trial], top: int = 10, form: str = "github", wor
     if not shown:
         return "No trial has finished yet."
     spread = spreads(trials)
-    rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name), words)] for trial in shown]
-    columns = (*FIRST, *words.search, *LAST)
+    costs = [each for each in COSTS if each[1] != "relative_latency" or any(each[1] in trial.cost for trial in shown)]
+    rows = [[ranks.get(id(trial), ABSENT), *_row(trial, spread.get(trial.name), words, costs)] for trial in shown]
+    columns = (*FIRST, *words.search, *(heading for heading, *_ in costs), *LAST)
     aligned = ("right", "left", *["right"] * (len(columns) - 3), "left")
     return tabulate(rows, headers=columns, tablefmt=form, colalign=aligned, disable_numparse=True)
 
 
-def _row(trial: Trial, spread: tuple[float, int] | None, words: Wording) -> list[str]:
+def _row(trial: Trial, spread: tuple[float, int] | None, words: Wording, costs: Sequence[Cost]) -> list[str]:
     scores = [_number(trial.metrics.get(name), 100, 2) for name in words.search.values()]
-    costs = [_number(trial.cost.get("relative_macs"), 1, 2)]
-    costs += [_number(trial.cost.get(name), 1e-3, 1) for name in ("parameters", "state_bytes")]
+    taken = [_number(trial.cost.get(name), scale, digits) for _, name, scale, digits in costs]
     times = [_number(trial.latency, 1e3, 1), _number(trial.seconds, 1, 1)]
     reward = _number(trial.reward, 1, 4)
     if spread is not None:
         reward += f" ± {spread[0]:.4f} ({spread[1]})"
-    return [trial.name, reward, *scores, *costs, *times, trial.status.replace("_", " ")]
+    return [trial.name, reward, *scores, *taken, *times, trial.status.replace("_", " ")]
 
 
 def _number(value: float | None, scale: float, digits: int) -> str:
@@ -98,8 +100,10 @@ def winners(trials: Sequence[Trial]) -> str:
 
 def _share(trial: Trial) -> str:
     """Say what a trial costs, if that is known."""
-    cost = trial.cost.get("relative_macs")
-    return "" if cost is None else f" at {cost:.2f} of the per-frame network's multiply-adds"
+    for name, unit in (("relative_latency", "time"), ("relative_macs", "multiply-adds")):
+        if name in trial.cost:
+            return f" at {trial.cost[name]:.2f} of the per-frame network's {unit}"
+    return ""
 
 
 def failures(trials: Sequence[Trial], form: str = "github") -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from cache.static.network import StaticNetwork
 from nas.evaluation.head_cost import complexity
 from nas.evaluation.latency import measure
+from nas.evaluation.latency_table import LatencyTable
 from nas.evaluation.network_cost import count_costs
 from nas.networks.heads import Head, full_state
 from nas.networks.video_network import VideoNetwork
@@ -26,17 +27,25 @@ class Costs:
 
     counts: Mapping[str, float]
     """`parameters`, `macs` and `state_bytes` of a later frame after the encoder, as `complexity` counts them; and
-    `relative_macs` and `relative_macs_later`, encoder included, over the per-frame network's, as `count_costs` does."""
+    `relative_macs` and `relative_macs_later`, encoder included, over the per-frame network's, as `count_costs` does;
+    and what the table of latencies predicts, if there is one."""
     latency: float
     """Median seconds of a later frame after the encoder, on this machine."""
 
 
 @torch.no_grad()
-def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh: int = 0) -> Costs:
+def cost(
+    head: Head,
+    clips: Clips,
+    position: int,
+    static: StaticNetwork,
+    refresh: int = 0,
+    latencies: LatencyTable | None = None,
+) -> Costs:
     """Count and time a head on a frame; what it has learnt makes no difference.
 
-    The relative costs are counted and not timed: they are the same on all machines, and so are rewards that hang on
-    them. Timing whole frames would take seconds, and other workers run beside it.
+    The relative costs are counted and not timed: they are the same whenever that is done, and so are rewards that hang
+    on them. Timing whole frames would take seconds, and other workers run beside it.
 
     Args:
         head: left in eval mode.
@@ -45,6 +54,7 @@ def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh
         static: network that the features are of; its decoder runs on every frame for a head that needs `dec`. If it
             reads `layer1`, which no cell does and no cache holds, zeros stand in.
         refresh: frames from one key frame to the next; 0 has none after a clip's first.
+        latencies: times of blocks, from which relative latencies are predicted.
     """
     head.train(False)
     features = clips.frame(position)
@@ -66,4 +76,5 @@ def cost(head: Head, clips: Clips, position: int, static: StaticNetwork, refresh
     whole = count_costs(network, clips.image_size)
     sizes = {**clips.sizes, "layer1": layer1}
     counts = complexity(head, sizes, static.decoder) | {name: whole[name] for name in RELATIVE}
+    counts |= latencies.costs(head, refresh) if latencies else {}
     return Costs(counts, latency)

@@ -12,7 +12,9 @@ import torch
 from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.static.network import LOW, load_checkpoint
+from nas.evaluation.latency_table import LatencyTable
 from nas.networks.heads import Head, build_head
+from nas.runs.ranking import RELATIVE
 from nas.runs.trial import Trial
 from nas.settings.automatic import require_number
 from nas.settings.compute import Compute
@@ -51,6 +53,8 @@ class EvaluatorSpec:
     class_weights: tuple[float, ...] | None = None
     """Weights of the classes in the labels' loss; None weighs all alike."""
     candidate: CandidateConfig
+    latencies: LatencyTable | None = None
+    """Table of latencies, where costs are counted in time."""
     compute: Compute
     cache_memory: Literal["auto"] | float = "auto"
     """GiB of features that may be held in memory; `auto` is half of what there is. More are streamed from the file."""
@@ -113,8 +117,8 @@ class Evaluator:
         spec = self._spec
         epochs = spec.candidate.epochs if job.epochs is None else job.epochs
         head = self._build(job)
-        costs = cost(head, self._clips, spec.val_clips[0][-1], self._static, spec.refresh)
-        factor = factor_of_cost(costs.counts["relative_macs"], spec.candidate.max_cost)
+        costs = cost(head, self._clips, spec.val_clips[0][-1], self._static, spec.refresh, spec.latencies)
+        factor = factor_of_cost(costs.counts[RELATIVE[spec.candidate.cost]], spec.candidate.max_cost)
         schedule = self._trainer.schedule(head, epochs, job.seed)
 
         def trained(some: range) -> Standing:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-Numbers = Mapping[str, float]
+from nas.settings.config import CandidateConfig
 
+Numbers = Mapping[str, float]
 
 EXPONENT: Final = 1.0
 """Weight of the cost beyond the target. With 1, MnasNet's hard target (alpha 0, beta -1), who costs 5 % too much loses
@@ -43,11 +44,14 @@ def factor_of_cost(cost: float, target: float | None) -> float:
     the target.
 
     Args:
-        cost: multiply-adds on the mean over a clip, over the per-frame network's.
+        cost: multiply-adds or time, on the mean over a clip, over the per-frame network's.
         target: the cost that nothing is lost at; None for none, which is 1 at any cost.
     """
     return 1.0 if target is None or cost <= target else (target / cost) ** EXPONENT
 
+
+UNITS: Final = {"macs": "multiply-adds", "latency": "time"}
+"""Name of what costs are counted in, by the setting."""
 
 OBJECTIVES: Final[Mapping[str, Objective]] = {
     "geometric_mean": Objective(
@@ -64,15 +68,16 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
 }
 
 
-def label(objective: str, target: float | None) -> str:
+def label(config: CandidateConfig) -> str:
     """Name the reward in figures: the objective, and what costs do to it."""
-    name = OBJECTIVES[objective].label
-    return name if target is None else f"{name}, times {target:g} / cost beyond that"
+    name, target = OBJECTIVES[config.objective].label, config.max_cost
+    return name if target is None else f"{name}, times {target:g} / {UNITS[config.cost]} beyond that"
 
 
-def explanation(objective: str, target: float | None) -> str:
+def explanation(config: CandidateConfig) -> str:
     """Say how the reward is found."""
-    worth = OBJECTIVES[objective].explanation
+    worth, target = OBJECTIVES[config.objective].explanation, config.max_cost
     if target is None:
         return worth
-    return f"{worth}, times min(1, {target:g} / cost) ^ {EXPONENT:g}, where the per-frame network costs 1"
+    factor = f"min(1, {target:g} / cost) ^ {EXPONENT:g}"
+    return f"{worth}, times {factor}, where costs are {UNITS[config.cost]} and the per-frame network's is 1"

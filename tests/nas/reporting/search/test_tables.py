@@ -1,6 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
-from nas.reporting.search.tables import best_cells, failures, outcomes, report
+from nas.reporting.search.tables import best_cells, failures, outcomes, report, winners
 from nas.runs.trial import Trial
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
@@ -35,10 +36,19 @@ def rows(table):
     return [[part.strip() for part in line.strip("|").split("|")] for line in table.splitlines()]
 
 
+def test_a_search_that_counts_in_time_has_a_column_for_it_and_says_so_of_the_winner():
+    timed = replace(BEST, cost={**COST, "relative_latency": 0.525})
+    header, _, first, *_ = rows(best_cells([timed, FLOOR]))
+    assert first[header.index("time / per-frame")] == "0.53"
+    assert first[header.index("MACs / per-frame")] == "0.41"
+    assert "at 0.53 of the per-frame network's time" in winners([timed, FLOOR])
+    assert "at 0.41 of the per-frame network's multiply-adds" in winners([BEST, FLOOR])
+
+
 def test_the_table_ranks_cells_beside_fixed_points():
     header, _, *body = rows(best_cells([STOPPED, BROKEN, FLOOR, REPEAT, BEST, LOST]))
     scores = ["50.00", "75.00", "62.50"]
-    sizes = ["of per-frame", "params (k)", "state (kB)"]
+    sizes = ["MACs / per-frame", "params (k)", "state (kB)"]
     assert header == [
         "rank",
         "trial",

@@ -12,6 +12,8 @@ from cache.features import FeatureCache
 from cache.rows import batched
 from cache.static.decoder import Decoder
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
+from nas.evaluation.latency_parts import parts_of
+from nas.evaluation.latency_table import LatencyTable
 from nas.evaluation.network_cost import count_costs
 from nas.networks.heads import build_head, unroll_dec
 from nas.networks.video_network import VideoNetwork
@@ -124,6 +126,20 @@ def test_a_target_of_cost_takes_from_the_reward_and_not_from_the_worth(spec, rem
     half = replace(spec, candidate=replace(CANDIDATE, max_cost=cost / 2))
     trial = half.build()(Job(number=0, genotype=REMEMBERS, seed=1))
     assert trial.reward == pytest.approx(remembered.reward / 2)
+    assert trial.metrics == remembered.metrics
+
+
+def test_costs_in_time_are_those_of_the_table_and_a_target_is_about_them(spec, remembered):
+    static, _ = load_checkpoint(spec.static_checkpoint)
+    grids = {name: size[:2] for name, size in SIZES.items()}
+    head = build_head(REMEMBERS, static.channels, CLASSES, 0)
+    table = LatencyTable(grids, {str(part): 0.125 for part in parts_of(head, grids)})
+    later = 0.125 * len(list(parts_of(head, grids)))
+    candidate = replace(CANDIDATE, cost="latency", max_cost=0.1)
+    timed = replace(spec, candidate=candidate, latencies=table).build()
+    trial = timed(Job(number=0, genotype=REMEMBERS, seed=1))
+    assert trial.cost == {**remembered.cost, "relative_latency": later, "relative_latency_later": later}
+    assert trial.reward == pytest.approx(remembered.reward * 0.1 / later)
     assert trial.metrics == remembered.metrics
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nas.settings.config import CandidateConfig
 from nas.settings.errors import RunError
-from nas.training.candidates.objective import OBJECTIVES, factor_of_cost, geometric_mean
+from nas.training.candidates.objective import OBJECTIVES, explanation, factor_of_cost, geometric_mean, label
 
 NAMES = ("miou", "fwiou", "mean_accuracy", "agreement_miou", "agreement")
 SCORE = st.floats(0, 1)
@@ -65,3 +65,11 @@ def test_the_factor_lies_between_0_and_1_and_falls_with_the_cost(cost, dearer, t
 def test_a_target_that_is_no_share_of_the_per_frame_network_is_refused(target):
     with pytest.raises(RunError, match=r"max-cost is a share of what the per-frame network costs .* \(0, 1\], but got"):
         CandidateConfig(max_cost=target)
+
+
+@pytest.mark.parametrize(("cost", "words"), [("macs", "multiply-adds"), ("latency", "time")])
+def test_what_a_reader_is_told_of_the_reward_says_what_costs_are(cost, words):
+    config = CandidateConfig(cost=cost, max_cost=0.5)
+    assert label(config) == f"geometric mean, times 0.5 / {words} beyond that"
+    assert f"times min(1, 0.5 / cost) ^ 1, where costs are {words}" in explanation(config)
+    assert explanation(CandidateConfig(cost=cost)) == OBJECTIVES["geometric_mean"].explanation

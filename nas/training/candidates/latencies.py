@@ -1,0 +1,59 @@
+"""Latencies of a run: the one table that all its rewards hang on, measured when it starts and kept in its folder."""
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from baselines.fixed_points import FIXED_POINTS
+from cache.static.network import LOW, StaticNetwork, load_checkpoint
+from nas.evaluation.latency_parts import Grids, Part, parts_of, parts_of_space
+from nas.evaluation.latency_table import LatencyTable, grids_of, measure_table
+from nas.networks.heads import build_head
+from nas.runs.store import RunStore
+from nas.settings.config_files import read_mapping, write_mapping
+from nas.settings.errors import RunError
+from nas.training.candidates.inputs import Prepared
+from searchspace.space import Space
+
+log = logging.getLogger(__name__)
+
+FILE: Final = "latencies.yaml"
+
+
+def latencies_of_run(store: RunStore, prepared: Prepared, space: Space) -> LatencyTable:
+    """Read the table that the trials of a run were rewarded by, or measure and keep one if there are none yet.
+
+    Raises:
+        RunError: the file is damaged, or gone or another's although trials were rewarded by it.
+    """
+    path = store.directory / FILE
+    if not store.trials:  # a file that is there may be of other settings
+        write_mapping(path, _measure(prepared, space).to_plain())
+    elif not path.exists():
+        raise RunError(
+            f"{path} is gone, by which the trials of this run were rewarded; restore it from a copy, or start a new "
+            "run with --fork NAME"
+        )
+    try:
+        table = LatencyTable.from_plain(read_mapping(path))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} is no table of latencies ({error}); restore it from a copy") from error
+    store.bind("latencies", table.fingerprint)
+    return table
+
+
+def _measure(prepared: Prepared, space: Space) -> LatencyTable:
+    """Measure all parts that cells of the space and fixed points may have, at the working size."""
+    compute = prepared.evaluator.compute
+    network, _ = load_checkpoint(prepared.evaluator.static_checkpoint)
+    static = network.to(compute.device).freeze()
+    grids = grids_of(static, prepared.size, halved=any(name in LOW for name in space.inputs))
+    parts = [*parts_of_space(space, grids), *_parts_of_fixed_points(static, grids)]
+    log.info("measuring the latencies of %d blocks, once for this run", len(set(parts)))
+    return measure_table(parts, grids, static, prepared.size, compute)
+
+
+def _parts_of_fixed_points(static: StaticNetwork, grids: Grids) -> Iterator[Part]:
+    for cell in FIXED_POINTS.values():
+        if cell is not None:
+            yield from parts_of(build_head(cell, static.channels, static.classes, seed=0), grids)
