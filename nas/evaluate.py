@@ -55,8 +55,9 @@ class Arguments:
     """Frames of a window, of which the last is scored; `auto` is as many as fill the longest memory, and at least 3."""
     panels: int = 4
     """Frames to show with their label and all predictions, spread over the split."""
-    latency_size: tuple[int, int] | None = None
-    """Height and width of the images that costs are for, e.g. 1024 2048; by default the working size."""
+    latency_size: tuple[tuple[int, int], ...] = ()
+    """Height and width of the images that costs are for, e.g. 1024 2048, or of several: 360 480 1024 2048. By default
+    the working size."""
     latency_clip: int | None = None
     """Frames of the clip, the first a key frame, that mean costs are over; 0 is later frames alone. By default from one
     key frame of a network to the next, and later frames alone where there is only the first."""
@@ -76,14 +77,14 @@ class Arguments:
             raise RunError(
                 "there must be 1 panel or more, 2 frames or more in a clip (or 0), and no negative repetitions"
             )
-        if min(*(self.size or (1, 1)), *(self.latency_size or (1, 1))) < 1:
+        if any(min(size) < 1 for size in (self.size or (1, 1), *self.latency_size)):
             raise RunError("sizes must be positive")
 
 
 def main(arguments: Arguments) -> None:
     """Evaluate network after network, leaving a report of those that are done, and print the table."""
     # These load torch, for which --help and a bad flag need not wait.
-    from nas.evaluation.network_cost import Timing, count_costs, measure_costs
+    from nas.evaluation.network_cost import Timing, costs_at
     from nas.evaluation.scores import evaluate
     from nas.networks.loading import load_network
     from nas.reporting.evaluation.facts import evaluation_facts
@@ -100,17 +101,16 @@ def main(arguments: Arguments) -> None:
     where = f"{arguments.dataset or NO_RUN}-{arguments.split}"
     folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")
     data = evaluation_data(arguments, networks)
-    timing = Timing(arguments.latency_size or data.size, arguments.latency_clip, arguments.latency_repeats)
-    report = EvaluationReport(folder, data, evaluation_facts(data, networks, timing, compute), arguments.panels)
+    clip, repeats = arguments.latency_clip, arguments.latency_repeats
+    timings = [Timing(size, clip, repeats) for size in dict.fromkeys(arguments.latency_size or (data.size,))]
+    report = EvaluationReport(folder, data, evaluation_facts(data, networks, timings, compute), arguments.panels)
     for number, (name, paths) in enumerate(networks.items(), start=1):
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
         seeds = []
         for path in paths:
             network, _ = load_network(path, len(data.classes), arguments.refresh)
             seeds.append(evaluate(network, data, compute, report.shown, name))
-        report.add(
-            name, seeds, count_costs(network, timing.size, timing.clip) | measure_costs(network, timing, compute)
-        )
+        report.add(name, seeds, costs_at(network, timings, compute))
     report.write_pictures()
     print(report.summary)
     print(folder / "report.md")

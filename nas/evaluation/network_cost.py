@@ -53,6 +53,21 @@ def frames_of_clip(network: VideoNetwork, clip: int | None) -> int:
     return network.refresh if clip is None else clip
 
 
+def costs_at(network: VideoNetwork, timings: Sequence[Timing], compute: Compute) -> dict[str, float]:
+    """Count and measure a network at one size or more.
+
+    Returns:
+        What `count_costs` and `measure_costs` find; for every size after the first all but the parameters, under names
+        such as `relative_macs_at_1024x2048`.
+    """
+    found: dict[str, float] = {}
+    for place, timing in enumerate(timings):
+        costs = count_costs(network, timing.size, timing.clip) | measure_costs(network, timing, compute)
+        end = "_at_{}x{}".format(*timing.size) if place else ""
+        found |= {f"{name}{end}": cost for name, cost in costs.items() if not place or name != "parameters"}
+    return found
+
+
 def count_costs(network: VideoNetwork, size: tuple[int, int], clip: int | None = None) -> dict[str, float]:
     """Count a network on images of height and width `size`; nothing is computed, and the result is the same anywhere.
 

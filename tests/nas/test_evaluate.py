@@ -56,7 +56,7 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
     (tmp_path / "static").mkdir()
     save_checkpoint(tmp_path / "static" / "network.pt", StaticNetwork(CLASSES), STATIC)
     static = tmp_path / "static" / "network.pt"
-    main(arguments(tmp_path, tmp_path / "run", static, window=3, latency_size=(16, 24)))
+    main(arguments(tmp_path, tmp_path / "run", static, window=3, latency_size=((16, 24), (32, 16))))
 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("report.md", "evaluation.json", "networks.csv", "classes.csv"),
@@ -68,6 +68,8 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
     ]
     assert rows[1]["miou"] != rows[2]["miou"]
     assert rows[1]["later"] == rows[2]["later"] != ""
+    assert 0 < float(rows[1]["relative_latency_at_32x16"]) != float(rows[1]["relative_latency"]) > 0
+    assert float(rows[0]["relative_macs_at_32x16"]) == 1
     assert float(rows[0]["state_bytes"]) == 0 < float(rows[1]["state_bytes"])
     assert rows[0]["first_miou"] != rows[0]["miou"]
     assert float(rows[3]["tc"]) > 0.8
@@ -76,7 +78,8 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
     assert "at 32x48" in report
     assert "the last frames of 4 windows of 3 frames" in report
     assert "temporal consistency of 5 pairs" in report
-    assert "2 single frames of 16x24" in report
+    assert "2 single frames of 16x24 and of 32x16" in report
+    assert "time / per-frame at 32x16" in report
     printed = capsys.readouterr().out
     assert "± " in printed
     assert printed.endswith(f"{tmp_path / 'out' / 'report.md'}\n")
@@ -156,7 +159,7 @@ def test_a_network_whose_numbers_mean_other_classes_is_refused(tmp_path, classes
         ({"panels": 0}, "1 panel or more"),
         ({"latency_clip": 1}, "2 frames or more in a clip"),
         ({"size": (0, 5)}, "sizes must be positive"),
-        ({"latency_size": (5, -1)}, "sizes must be positive"),
+        ({"latency_size": ((5, 5), (5, -1))}, "sizes must be positive"),
     ],
 )
 def test_settings_out_of_range_are_refused(tmp_path, changes, reason):

@@ -32,7 +32,7 @@ SENTENCES: Final = {
 
 
 def evaluation_facts(
-    data: EvaluationData, networks: Mapping[str, Sequence[Path]], timing: Timing, compute: Compute
+    data: EvaluationData, networks: Mapping[str, Sequence[Path]], timings: Sequence[Timing], compute: Compute
 ) -> dict[str, str]:
     """Fill in SENTENCES, and list the files of each network below them."""
     on_gpu = compute.device.type == "cuda"
@@ -44,9 +44,9 @@ def evaluation_facts(
         "lengths": " or ".join(map(str, sorted({len(window) for window in data.windows}))),
         "pairs": len(data.flows.pairs) // 2 if data.flows else 0,
         "gap": SHORT_GAP,
-        "timed": "{}x{}".format(*timing.size),
-        "repeats": timing.repeats,
-        "clip": _clip(timing.clip),
+        "timed": " and of ".join("{}x{}".format(*timing.size) for timing in timings),
+        "repeats": timings[0].repeats,
+        "clip": _clip(timings[0].clip),
         "device": torch.cuda.get_device_name(compute.device) if on_gpu else compute.device,
         "precision": "float32" if compute.dtype is None else "bfloat16",
         "threads": torch.get_num_threads(),

@@ -49,7 +49,16 @@ def summary(rows: Sequence[Row], form: str = "github", agreed: bool = False) -> 
 
     `form`, here and below, is tabulate's name of the format; `agreed` says that the labels are those of a network.
     """
-    return _table(rows, [*(AGREED if agreed else SCORES), *COSTS], form)
+    return _table(rows, [*(AGREED if agreed else SCORES), *COSTS, *_costs_at_other_sizes(rows)], form)
+
+
+def _costs_at_other_sizes(rows: Sequence[Row]) -> Columns:
+    """List columns of relative costs for each size after the first that they were found at."""
+    relative = {name: column for column in COSTS if (name := column[1]).startswith("relative_")}
+    named = [(name, *name.partition("_at_")) for name in _union(row.cost for row in rows)]
+    return [
+        (f"{relative[cost][0]} at {size}", name, 1, 2) for name, cost, _, size in named if size and cost in relative
+    ]
 
 
 def protocols(rows: Sequence[Row], form: str = "github", agreed: bool = False) -> str:

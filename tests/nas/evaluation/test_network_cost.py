@@ -9,7 +9,7 @@ from cache.static.network import StaticNetwork, deepest
 from nas.evaluation import network_cost
 from nas.evaluation.head_cost import complexity
 from nas.evaluation.latency import Latency
-from nas.evaluation.network_cost import Timing, count_costs, measure_costs, over_clip
+from nas.evaluation.network_cost import Timing, costs_at, count_costs, measure_costs, over_clip
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
@@ -97,6 +97,16 @@ def test_the_mean_is_over_the_clip_and_relative_to_the_static_network(monkeypatc
     assert found["later_high"] == pytest.approx(np.percentile([2, 20, 3], 90))
     assert found["relative_latency_low"] == pytest.approx(np.percentile([0.75, 0.75, 1], 10))
     assert found["relative_latency_high"] == pytest.approx(np.percentile([0.75, 0.75, 1], 90))
+
+
+def test_costs_at_further_sizes_are_named_by_them(monkeypatch):
+    monkeypatch.setattr(network_cost, "measure", lambda *_, **__: Latency(1, 0, 0))
+    made, timings = network("tdnet"), [Timing(size, clip=4, repeats=1) for size in (SIZE, (64, 40))]
+    found = costs_at(made, timings, CPU)
+    alone = [count_costs(made, each.size, 4) | measure_costs(made, each, CPU) for each in timings]
+    assert {name: cost for name, cost in found.items() if "_at_" not in name} == alone[0]
+    further = {name: cost for name, cost in alone[1].items() if name != "parameters"}
+    assert {name.removesuffix("_at_64x40"): cost for name, cost in found.items() if "_at_" in name} == further
 
 
 def test_the_ratio_of_the_per_frame_network_is_1_however_busy_the_machine_is(monkeypatch):

@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,13 @@ def test_a_network_is_a_line_with_mean_and_spread_over_its_seeds():
         ["per_frame", "1", "40.00", "–", "2.85", "–", "–", "–", "–"],  # noqa: RUF001
         ["labels", "–", "–", "90.00", "–", "–", "–", "–", "–"],  # noqa: RUF001
     ]
+
+
+def test_relative_costs_at_further_sizes_are_further_columns():
+    further = {"relative_macs_at_1024x2048": 0.5, "relative_latency_at_1024x2048": 0.625, "mean_at_1024x2048": 1.0}
+    header, line = cells(summary([replace(CELL, cost={**CELL.cost, **further})]))
+    assert header[-2:] == ["MACs / per-frame at 1024x2048", "time / per-frame at 1024x2048"]
+    assert line[-2:] == ["0.50", "0.62"]
 
 
 def test_ways_of_scoring_stand_side_by_side():
