@@ -25,6 +25,7 @@ def load(
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     scale: float | None = None,
     refresh: int | None = None,
+    cut: bool = False,
 ) -> "Segmenter":
     """Load a trained network and warm it up, so that its first frame takes no longer than those that follow.
 
@@ -36,25 +37,26 @@ def load(
             to the length that it had in training.
         refresh: frames from one key frame, which the whole static network labels and from which the memory starts
             again, to the next; 0 has none after the first. By default as in training.
+        cut: make the first frame after a cut a key frame, too; found by tiny grey pictures of the frames.
 
     Raises:
         DataError: there is no such file, or it is no trained network, or is damaged.
         RunError: the device cannot be used.
         ValueError: `scale` is not positive, or `refresh` is 1 or negative.
     """
-    return Segmenter(Path(path), ComputeConfig(device=device, precision=precision), scale, refresh)
+    return Segmenter(Path(path), ComputeConfig(device=device, precision=precision), scale, refresh, cut)
 
 
 class Segmenter:
     """A trained network that labels the frames of a video in time order, and remembers of them what its cell needs."""
 
-    def __init__(self, path: Path, compute: ComputeConfig, scale: float | None, refresh: int | None) -> None:
+    def __init__(self, path: Path, compute: ComputeConfig, scale: float | None, refresh: int | None, cut: bool) -> None:
         if scale is not None and not scale > 0:
             raise ValueError(f"scale must be positive, but got {scale}")
         if not is_refresh(refresh):
             raise ValueError(f"{REFRESH_RULE}, but got {refresh}")
         network, self._facts = load_network(path, refresh=refresh)
-        self._scale, self._compute = scale, resolve(compute)
+        self._scale, self._compute, self._cut = scale, resolve(compute), cut
         self._network = fold_norms(network).to(self._compute.device)
         self.classes: tuple[str, ...] = tuple(self._facts["classes"])
         """Name of each class; a label is a place in it."""
@@ -79,7 +81,7 @@ class Segmenter:
         pixels = _checked(frame)
         size = working_size((pixels.shape[0], pixels.shape[1]), self._facts, self._scale)
         if self._memory is None:
-            self._memory = size, Labeller(self._network, size, self._compute)
+            self._memory = size, Labeller(self._network, size, self._compute, self._cut)
         remembered, label = self._memory
         if size != remembered:
             raise ValueError(

@@ -39,6 +39,9 @@ class Arguments:
     refresh: int | None = None
     """Frames from one key frame, which the whole static network labels and from which the memory starts again, to the
     next; 0 has none after the first. By default as in training."""
+    cut: bool = False
+    """Make the first frame after a cut a key frame, too, and count from there. A cut is where tiny grey pictures of two
+    frames differ far more than those before; frames a second apart differ too much for that."""
     on_broken: Literal["stop", "skip"] = "stop"
     """Consequence of a frame that cannot be read: the command ends, or the frame is left out with a warning, in which
     case the network remembers the last frame before it."""
@@ -84,10 +87,10 @@ def main(arguments: Arguments) -> None:
         "checkpoint": str(checkpoint),
         "working_size": working,
         "refresh": network.refresh,
-    }
+    } | ({"cut": True} if arguments.cut else {})
     claim(output, source | classes, arguments.overwrite)
     log.info("frames of %dx%d, segmented at %dx%d, into %s", *size, *working, output)
-    label = Labeller(fold_norms(network).to(compute.device), working, compute)
+    label = Labeller(fold_norms(network).to(compute.device), working, compute, arguments.cut)
     rate = arguments.rate or recording.rate
     progress = tqdm(chain([first], frames), "segment", recording.count or None, unit="frame", disable=None)
     count, began = 0, time.monotonic()
@@ -98,6 +101,8 @@ def main(arguments: Arguments) -> None:
             count += 1
     seconds = time.monotonic() - began
     log.info("%d frames in %.1f s, %.1f frames a second with reading and writing", count, seconds, count / seconds)
+    if arguments.cut:
+        log.info("key frames after %d cuts", label.cuts)
     print(output)
 
 

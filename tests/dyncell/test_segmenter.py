@@ -52,6 +52,14 @@ def test_memory_matters_so_that_forgetting_it_shows(network, frames, expected):
     assert (network.segment(frames[4]) != expected[4]).any()
 
 
+def test_a_cut_is_found_on_request(checkpoint, network, frames):
+    watchful = dyncell.load(checkpoint, device="cpu", cut=True)
+    for frame in (frames[0], frames[0], frames[1]):
+        label = watchful.segment(frame)
+    network.reset()
+    np.testing.assert_array_equal(label, network.segment(frames[1]))
+
+
 def test_a_view_of_a_bgr_frame_is_taken(network, frames, expected):
     network.reset()
     np.testing.assert_array_equal(network.segment(np.ascontiguousarray(frames[0][..., ::-1])[..., ::-1]), expected[0])

@@ -74,6 +74,19 @@ def test_a_folder_becomes_label_images_overlays_and_a_video(clip, video_network,
     assert facts["classes"] == video_network.facts["classes"]
 
 
+def test_cuts_are_looked_for_on_request_and_counted(clip, checkpoint, tmp_path, caplog):
+    caplog.set_level("INFO")
+    for number in (1, 2):
+        shutil.copy(clip / "0.png", clip / f"{number}.png")
+    main(Arguments(source=str(clip), checkpoint=checkpoint, output=tmp_path / "out", cut=True))
+    images = [read_image(clip / f"{number}.png") for number in range(5)]
+    scenes = [images[:3], images[3:4], images[4:]]
+    expected = [label for scene in scenes for label in by_hand(checkpoint, scene, (32, 47))]
+    np.testing.assert_array_equal(labels(tmp_path / "out"), expected)
+    assert "key frames after 2 cuts" in caplog.text
+    assert json.loads((tmp_path / "out" / "segment.json").read_text())["cut"] is True
+
+
 def test_a_video_keeps_its_pace_and_may_be_seen_at_its_own_size(checkpoint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with video_file(tmp_path / "drive.mp4", (48, 64), 12.5, "mp4v") as append:

@@ -170,3 +170,17 @@ def test_frames_of_any_resolution_get_labels_of_it(cell, height, width):
     label = Labeller(cell, (height, width), CPU)
     for image in images:
         assert label(image).shape == (height, width)
+
+
+def test_after_a_cut_a_labeller_that_looks_for_it_begins_anew():
+    network, before, after = video_network("tmanet"), CLIP[0], CLIP[1]  # of noise, so that they are two scenes
+    label, unaware = Labeller(network, (32, 48), CPU, cuts=True), Labeller(network, (32, 48), CPU)
+    alone = Labeller(network, (32, 48), CPU)
+    for image in (before, before):
+        np.testing.assert_array_equal(label(image), unaware(image))
+    assert label.cuts == 0
+    first, second = label(after), label(after)
+    np.testing.assert_array_equal(first, alone(after))
+    np.testing.assert_array_equal(second, alone(after))
+    assert (first != unaware(after)).any()
+    assert label.cuts == 1
