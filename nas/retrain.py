@@ -169,7 +169,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     """
     # These load torch, for which --help and a bad flag need not wait.
     from nas.settings.compute import start
-    from nas.training.candidates.inputs import static_of_run
+    from nas.training.candidates.inputs import static_of_run, with_stills
     from nas.training.labels import check_labels
     from nas.training.video.ensure import VideoTraining
     from nas.training.video.inputs import read_inputs
@@ -187,8 +187,9 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         checkpoint = static_of_run(arguments.run, search, searched, machine.cache)
     data = search.data
     if arguments.dataset not in (None, data.dataset):  # a video has the size of the network that labels it
-        data = replace(data, dataset=BY_NETWORK, scale=1.0)
-    dataset = open_dataset(data.dataset, machine.data_root, data.reach(window), network=checkpoint, limit=data.limit)
+        data = replace(data, dataset=BY_NETWORK, scale=1.0, moving_stills=False)
+    filmed = open_dataset(data.dataset, machine.data_root, data.reach(window), network=checkpoint, limit=data.limit)
+    dataset = with_stills(filmed, replace(data, window=window))
     check_labels(dataset, machine.cache)
     config = without_labels(arguments.config) if data.dataset == BY_NETWORK else arguments.config
     inputs = read_inputs(

@@ -35,6 +35,8 @@ class Frame:
     number: int
     """Position in the sequence, counted in frames of the video."""
     labelled: bool = True
+    still: str = ""
+    """Name of the frame that it was made from by moving it; empty for a frame that was filmed."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +161,26 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
 
     Of each clip long enough for a block of `MINIMUM_BLOCK` frames, meta-val gets the last `share`, so every long
     clip is on both sides. Of shorter clips it gets whole ones, spread evenly over the list. Where that gives
-    nothing, it gets one smallest block from the end of the longest clip.
+    nothing, it gets one smallest block from the end of the longest clip. What was made of a still goes where that is.
 
     Args:
         frames: in the order of `Dataset.frames`.
-        share: part of the frames that meta-val should get, between 0 and 1.
+        share: part of the filmed frames that meta-val should get, between 0 and 1.
 
     Raises:
         DataError: no clip is long enough to be divided.
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie in (0, 1), but is {share}")
+    filmed = [frame for frame in frames if not frame.still]
+    held = {filmed[position].name for position in _held_back(filmed, share)}
+    chosen = [(frame.still or frame.name) in held for frame in frames]
+    return tuple(i for i, is_val in enumerate(chosen) if not is_val), tuple(
+        i for i, is_val in enumerate(chosen) if is_val
+    )
+
+
+def _held_back(frames: Sequence[Frame], share: float) -> list[int]:
     pieces = clips(frames)
     held: list[int] = []
     short_seen = short_held = 0
@@ -189,8 +200,7 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
                 "add frames or longer clips"
             )
         held.extend(longest[-MINIMUM_BLOCK:])
-    chosen = frozenset(held)
-    return tuple(i for i in range(len(frames)) if i not in chosen), tuple(held)
+    return held
 
 
 def labelled_clips(frames: Sequence[Frame]) -> tuple[range, ...]:
@@ -200,9 +210,9 @@ def labelled_clips(frames: Sequence[Frame]) -> tuple[range, ...]:
 
 
 def thin_labels(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
-    """Take labels away from all frames but those at every `every`-th place of their clip."""
+    """Take labels away from all frames but those at every `every`-th place of their clip, and what is made of them."""
     places = (place for clip in clips(frames) for place in range(1, len(clip) + 1))
+    thinned = {frame.name for frame, place in zip(frames, places, strict=True) if place % every}
     return tuple(
-        replace(frame, labelled=frame.labelled and place % every == 0)
-        for frame, place in zip(frames, places, strict=True)
+        replace(frame, labelled=frame.labelled and (frame.still or frame.name) not in thinned) for frame in frames
     )

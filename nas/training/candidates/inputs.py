@@ -13,6 +13,7 @@ import torch
 
 from cache.datasets.catalog import open_dataset
 from cache.datasets.clips import Dataset, Split
+from cache.datasets.moving_stills import MovingStills
 from cache.errors import DataError
 from cache.extract import ensure_features, features_spec, fingerprint_of
 from cache.features import FeatureCache
@@ -23,7 +24,7 @@ from nas.networks.class_names import check_classes
 from nas.runs.store import INPUTS_FILE
 from nas.settings.automatic import load_space, require_number
 from nas.settings.compute import Compute, resolve, threads_of_worker
-from nas.settings.config import SearchConfig
+from nas.settings.config import DataConfig, SearchConfig
 from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
@@ -58,7 +59,8 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         OSError: the cache folder cannot be written or the disk is full.
     """
     cache_dir = config.machine.cache
-    dataset = data_of(config)
+    filmed = data_of(config)
+    dataset = with_stills(filmed, config.data)
     size = scaled_size(dataset.size, config.data.scale)
     threads = require_number(config.compute.threads)
     shared = max(threads, threads_of_worker(1))  # until the workers start, all cores are ours
@@ -66,7 +68,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
     [split] = CACHED
     census = check_labels(dataset, cache_dir)[split]
     train, val = meta_windows(dataset, census, config)
-    checkpoint = config.static.checkpoint or ensure_static(config, dataset, cache_dir, compute)
+    checkpoint = config.static.checkpoint or ensure_static(config, filmed, cache_dir, compute)
     network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
     check_classes(checkpoint, facts, dataset.classes)
     features = ensure_features(
@@ -97,7 +99,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
 
 
 def data_of(config: SearchConfig) -> Dataset:
-    """Open the data set of a search.
+    """Open the data set of a search, as it was filmed.
 
     Raises:
         DataError: it is not there; or it is a video that no network labels, or that nothing can be learnt from.
@@ -105,6 +107,11 @@ def data_of(config: SearchConfig) -> Dataset:
     data, reach = config.data, config.data.reach(require_number(config.data.window))
     network, root = config.static.checkpoint, config.machine.data_root
     return open_dataset(data.dataset, root, reach, network=network, limit=data.limit)
+
+
+def with_stills(filmed: Dataset, data: DataConfig) -> Dataset:
+    """Add a clip of every labelled training frame, as long as windows reach, if the settings say so."""
+    return MovingStills(filmed, data.reach(require_number(data.window))) if data.moving_stills else filmed
 
 
 def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:
@@ -128,7 +135,7 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
     Args:
         run: directory of the search.
         config: that it was created with.
-        dataset: that it learnt from.
+        dataset: that it learnt from, as it was filmed.
         cache_dir: that holds static networks.
 
     Raises:
@@ -137,7 +144,7 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
     """
     inputs = run / INPUTS_FILE
     bound = read_mapping(inputs).get("features") if inputs.exists() else None
-    size = scaled_size(dataset.size, config.data.scale)
+    size, learnt = scaled_size(dataset.size, config.data.scale), with_stills(dataset, config.data)
     low = halved_features(config)
     for path in sorted(cache_dir.glob(f"static/{dataset.name}-*/network.pt")):
         try:
@@ -145,7 +152,7 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
         except DataError:  # that of another search; if it is ours, its training will say so
             continue
         made = size, config.compute.precision, low
-        specs = [features_spec(dataset, splits, network, *made) for splits in EVER_CACHED]
+        specs = [features_spec(learnt, splits, network, *made) for splits in EVER_CACHED]
         if bound in [fingerprint_of(spec) for spec in specs]:
             return path
     if config.static.network is not None:
