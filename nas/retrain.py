@@ -187,7 +187,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         checkpoint = static_of_run(arguments.run, search, searched, machine.cache)
     data = search.data
     if arguments.dataset not in (None, data.dataset):  # a video has the size of the network that labels it
-        data = replace(data, dataset=BY_NETWORK, scale=1.0, moving_stills=False)
+        data = replace(data, dataset=BY_NETWORK, scale=1.0, moving_stills="none")
     filmed = open_dataset(data.dataset, machine.data_root, data.reach(window), network=checkpoint, limit=data.limit)
     dataset = with_stills(filmed, replace(data, window=window))
     check_labels(dataset, machine.cache)

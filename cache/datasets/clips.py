@@ -35,8 +35,8 @@ class Frame:
     number: int
     """Position in the sequence, counted in frames of the video."""
     labelled: bool = True
-    still: str = ""
-    """Name of the frame that it was made from by moving it; empty for a frame that was filmed."""
+    still: "Frame | None" = None
+    """Frame that it was made from by moving it; None for one that was filmed."""
 
 
 @dataclass(frozen=True)
@@ -172,12 +172,17 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie in (0, 1), but is {share}")
-    filmed = [frame for frame in frames if not frame.still]
-    held = {filmed[position].name for position in _held_back(filmed, share)}
-    chosen = [(frame.still or frame.name) in held for frame in frames]
+    filmed = _filmed(frames)
+    held = {filmed[position] for position in _held_back(filmed, share)}
+    chosen = [(frame.still or frame) in held for frame in frames]
     return tuple(i for i, is_val in enumerate(chosen) if not is_val), tuple(
         i for i, is_val in enumerate(chosen) if is_val
     )
+
+
+def _filmed(frames: Sequence[Frame]) -> list[Frame]:
+    """List the frames that some are, or are made of, each once and in their order."""
+    return list(dict.fromkeys(frame.still or frame for frame in frames))
 
 
 def _held_back(frames: Sequence[Frame], share: float) -> list[int]:
@@ -211,8 +216,7 @@ def labelled_clips(frames: Sequence[Frame]) -> tuple[range, ...]:
 
 def thin_labels(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:
     """Take labels away from all frames but those at every `every`-th place of their clip, and what is made of them."""
-    places = (place for clip in clips(frames) for place in range(1, len(clip) + 1))
-    thinned = {frame.name for frame, place in zip(frames, places, strict=True) if place % every}
-    return tuple(
-        replace(frame, labelled=frame.labelled and (frame.still or frame.name) not in thinned) for frame in frames
-    )
+    filmed = _filmed(frames)
+    places = (place for clip in clips(filmed) for place in range(1, len(clip) + 1))
+    thinned = {frame for frame, place in zip(filmed, places, strict=True) if place % every}
+    return tuple(replace(frame, labelled=frame.labelled and (frame.still or frame) not in thinned) for frame in frames)

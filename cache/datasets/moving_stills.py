@@ -8,7 +8,6 @@ arXiv:1703.09554; Oh et al., STM, ICCV 2019, section 4).
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -29,7 +28,7 @@ Vertices = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MovingStills:
-    """A data set and, at the end of its training list, a clip of every labelled frame of that list.
+    """A data set with a clip of every labelled training frame, after its training list or in its place.
 
     Clips differ from frame to frame and not from time to time. Labels move with their pixels. All else is the data
     set's own.
@@ -38,6 +37,8 @@ class MovingStills:
     filmed: Dataset
     length: int
     """Frames in a clip."""
+    beside: bool
+    """Keep what was filmed; else the training list holds the clips alone."""
 
     @property
     def name(self) -> str:
@@ -56,12 +57,13 @@ class MovingStills:
         return self.filmed.size
 
     def frames(self, split: Split) -> tuple[Frame, ...]:
-        """List the frames of the data set and, in training, of the clips after them. Raises DataError as there."""
+        """List the frames of the data set, in training those of the clips after them or alone. Raises DataError."""
         filmed = self.filmed.frames(split)
         if split != "train":
             return filmed
         stills = (frame for frame in filmed if frame.labelled)
-        return *filmed, *(self._moved(still, place) for still in stills for place in range(self.length))
+        made = (_moved(still, place) for still in stills for place in range(self.length))
+        return (*filmed, *made) if self.beside else tuple(made)
 
     def image(self, frame: Frame) -> NDArray[np.uint8]:
         """Read RGB pixels (H, W, 3), of a clip's frame bilinear. Raises DataError as the data set does."""
@@ -76,23 +78,19 @@ class MovingStills:
         filmed = self.filmed.fingerprint(split)
         if split != "train":
             return filmed
-        return hashlib.sha256(f"{filmed} moving stills {VERSION}, {self.length} frames".encode()).hexdigest()
-
-    @staticmethod
-    def _moved(still: Frame, place: int) -> Frame:
-        return Frame(f"{still.name}+{place}", f"{still.name}+", place, still=still.name)
+        made = f"{filmed} moving stills {VERSION}, {self.length} frames, {'beside' if self.beside else 'instead'}"
+        return hashlib.sha256(made.encode()).hexdigest()
 
     def _seen(
         self, frame: Frame, read: Callable[[Frame], NDArray[np.uint8]], resampling: Image.Resampling
     ) -> NDArray[np.uint8]:
-        if not frame.still:
+        if frame.still is None:
             return read(frame)
-        pixels = read(self._by_name[frame.still])
-        return seen(pixels, vertices(frame.still, self.length - 1 - frame.number), resampling)
+        return seen(read(frame.still), vertices(frame.still.name, self.length - 1 - frame.number), resampling)
 
-    @cached_property
-    def _by_name(self) -> dict[str, Frame]:
-        return {frame.name: frame for frame in self.filmed.frames("train")}
+
+def _moved(still: Frame, place: int) -> Frame:
+    return Frame(f"{still.name}+{place}", f"{still.name}+", place, still=still)
 
 
 def vertices(still: str, age: int) -> Vertices:

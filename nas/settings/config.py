@@ -50,9 +50,10 @@ class DataConfig:
     """Share of the training list, in contiguous blocks, on which candidates are scored; the rest trains them."""
     gaps: tuple[int, ...] = (1,)
     """Gaps between the frames of a training window, in multiples of the clips' own; each makes windows."""
-    moving_stills: bool = False
-    """Also learn from clips, and score cells on clips, that are made of every labelled training frame by a camera that
-    moves over it: where frames are too far apart to show what a memory is worth at a video's own rate."""
+    moving_stills: Literal["none", "beside", "instead"] = "none"
+    """Make a clip of every labelled training frame, by a camera that moves over it, where frames are too far apart to
+    show what a memory is worth at a video's own rate. Cells learn from these clips and are scored on those of meta-val,
+    `beside` the clips that were filmed or `instead` of them."""
     refresh: Literal["auto"] | int = "auto"
     """Frames from one key frame to the next; on a key frame the whole static network runs, and the memory starts again
     from it. 0 has none after the first frame of a clip; `auto` is what the space says."""
@@ -62,7 +63,7 @@ class DataConfig:
         require(len(set(self.gaps)) == len(self.gaps), "gaps must differ from each other", self.gaps)
         require(self.refresh == "auto" or is_refresh(self.refresh), f"{REFRESH_RULE}, or auto", self.refresh)
         rule = "moving stills are of labelled frames; a video without masks has frames at its own rate"
-        require(not (self.moving_stills and self.dataset == "video"), rule, self.moving_stills)
+        require(self.moving_stills == "none" or self.dataset != "video", rule, self.moving_stills)
         require(self.limit >= 0, "limit must not be negative", self.limit)
         require(0 < self.scale <= 1, "scale must lie in (0, 1]", self.scale)
         require(self.window == "auto" or self.window >= 2, "window must be at least 2 frames, or auto", self.window)

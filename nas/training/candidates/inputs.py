@@ -110,8 +110,10 @@ def data_of(config: SearchConfig) -> Dataset:
 
 
 def with_stills(filmed: Dataset, data: DataConfig) -> Dataset:
-    """Add a clip of every labelled training frame, as long as windows reach, if the settings say so."""
-    return MovingStills(filmed, data.reach(require_number(data.window))) if data.moving_stills else filmed
+    """Make a clip of every labelled training frame, as long as windows reach, if the settings say so."""
+    if data.moving_stills == "none":
+        return filmed
+    return MovingStills(filmed, data.reach(require_number(data.window)), beside=data.moving_stills == "beside")
 
 
 def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:
