@@ -17,7 +17,7 @@ LENGTH = 4
 
 @pytest.fixture(scope="module")
 def moved():
-    return MovingStills(Shapes(), LENGTH)
+    return MovingStills(Shapes(), LENGTH, beside=True)
 
 
 def nearest(pixels, lattice):
@@ -57,9 +57,8 @@ def test_a_view_stays_inside_the_picture_and_moves_no_faster_than_is_said(still,
 def test_labels_move_with_their_pixels(moved):
     """A class is seen in the view of the label where its own mask, drawn as a picture, is seen."""
     frame = next(frame for frame in moved.frames("train") if frame.still and frame.number == 0)
-    still = next(each for each in moved.frames("train") if each.name == frame.still)
-    lattice = vertices(still.name, LENGTH - 1)
-    label = moved.filmed.label(still)
+    lattice = vertices(frame.still.name, LENGTH - 1)
+    label = moved.filmed.label(frame.still)
     for value in np.unique(label):
         mask = np.where(label == value, 255, 0).astype(np.uint8)
         drawn = seen(mask, lattice, Image.Resampling.BILINEAR)
@@ -71,7 +70,7 @@ def test_every_labelled_training_frame_makes_one_clip_after_all_that_were_filmed
     filmed, frames = moved.filmed.frames("train"), moved.frames("train")
     assert frames[: len(filmed)] == filmed
     made = {still: list(each) for still, each in groupby(frames[len(filmed) :], key=lambda frame: frame.still)}
-    assert list(made) == [frame.name for frame in filmed]
+    assert tuple(made) == filmed
     assert {len(each) for each in made.values()} == {LENGTH}
     assert clips(frames)[-1] == range(len(frames) - LENGTH, len(frames))
     assert moved.frames("val") == moved.filmed.frames("val")
@@ -80,13 +79,14 @@ def test_every_labelled_training_frame_makes_one_clip_after_all_that_were_filmed
 
 @given(st.floats(0.05, 0.5))
 def test_what_is_made_of_a_still_is_on_its_side_of_meta_val(share):
-    frames = MovingStills(Shapes(), LENGTH).frames("train")
-    filmed = [frame for frame in frames if not frame.still]
-    train, val = meta_split(frames, share)
-    assert sorted((*train, *val)) == list(range(len(frames)))
-    of = [{frames[place].still or frames[place].name for place in side} for side in (train, val)]
-    assert not of[0] & of[1]
-    assert [place for place in val if place < len(filmed)] == list(meta_split(filmed, share)[1])
+    filmed = Shapes().frames("train")
+    held = {filmed[place] for place in meta_split(filmed, share)[1]}
+    for beside in (True, False):
+        frames = MovingStills(Shapes(), LENGTH, beside).frames("train")
+        train, val = meta_split(frames, share)
+        assert sorted((*train, *val)) == list(range(len(frames)))
+        of = [{frames[place].still or frames[place] for place in side} for side in (train, val)]
+        assert of == [set(filmed) - held, held]
 
 
 def test_windows_do_not_mix_what_was_filmed_with_what_was_made(moved):
@@ -99,18 +99,15 @@ def test_a_frame_whose_label_is_taken_away_leaves_none_in_its_clip(moved):
     frames = thin_labels(moved.frames("train"), 5)
     kept = {frame.name for frame in frames if frame.labelled and not frame.still}
     assert kept == {f.name for f in thin_labels(moved.filmed.frames("train"), 5) if f.labelled}
-    assert {frame.still for frame in frames if frame.labelled and frame.still} == kept
+    assert {frame.still.name for frame in frames if frame.labelled and frame.still} == kept
 
 
-def test_training_has_a_fingerprint_of_its_own_that_knows_the_length(moved):
-    assert (
-        len(
-            {
-                moved.fingerprint("train"),
-                moved.filmed.fingerprint("train"),
-                MovingStills(Shapes(), 5).fingerprint("train"),
-            }
-        )
-        == 3
-    )
+def test_instead_of_what_was_filmed_the_clips_stand_alone(moved):
+    filmed = moved.filmed.frames("train")
+    assert MovingStills(Shapes(), LENGTH, beside=False).frames("train") == moved.frames("train")[len(filmed) :]
+
+
+def test_training_has_a_fingerprint_of_its_own_that_knows_how_clips_are_made(moved):
+    others = (MovingStills(Shapes(), length, beside) for length, beside in [(LENGTH, False), (5, True)])
+    assert len({each.fingerprint("train") for each in (moved, moved.filmed, *others)}) == 4
     assert moved.fingerprint("val") == moved.filmed.fingerprint("val")
