@@ -3,13 +3,17 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import dyncell
 from cache.static.network import StaticNetwork, save_checkpoint
+from nas import evaluate, export, segment
+from nas.settings.errors import RunError
 
 
 def nas(command, *flags):
@@ -62,6 +66,8 @@ def encoder(tmp_path):
         (["--dataset", "shapes", "--scale", "0"], ["scale", "(0, 1]"]),
         (["--dataset", "shapes", "--refresh", "1"], ["refresh", "at least 2", "got 1"]),
         (["--dataset", "shapes", "--refresh", "-5"], ["refresh", "at least 2", "got -5"]),
+        (["--dataset", "shapes", "--max-cost", "1.5"], ["max-cost", "(0, 1]", "got 1.5"]),
+        (["--dataset", "shapes", "--cost", "money"], ["--cost", "macs", "latency"]),
         (["--dataset", "shapes", "--ppo.clip", "2"], ["ppo.clip"]),
         (["--dataset", "shapes", "--candidate.epochs", "3"], ["candidate.epochs", "even"]),
         (["--dataset", "shapes", "--candidate.epochs", "many"], ["candidate.epochs", "many"]),
@@ -78,6 +84,22 @@ def encoder(tmp_path):
 def test_a_wrong_setting_is_named(flags, words, tmp_path):
     places = [] if "--run" in flags or "--fork" in flags else ["--run", tmp_path / "run"]
     assert refused(nas("search", *flags, *places, "--cache-dir", tmp_path / "cache"), *words)
+
+
+@pytest.mark.parametrize("refresh", [1, -1])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda refresh: segment.Arguments(source="a", checkpoint=Path("b"), refresh=refresh),
+        lambda refresh: export.Arguments(checkpoint=Path("b"), output=Path("c"), refresh=refresh),
+        lambda refresh: evaluate.Arguments(checkpoints=(Path("b"),), refresh=refresh),
+        lambda refresh: dyncell.load("b", refresh=refresh),
+    ],
+    ids=["segment", "export", "evaluate", "load"],
+)
+def test_an_impossible_refresh_is_refused_wherever_it_is_asked_for(asked, refresh):
+    with pytest.raises((RunError, ValueError), match=f"at least 2 frames, but got {refresh}"):
+        asked(refresh)
 
 
 def test_a_checkpoint_of_other_classes_is_refused(tmp_path):

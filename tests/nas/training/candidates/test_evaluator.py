@@ -347,3 +347,9 @@ def _train(evaluator):
     schedule = evaluator._trainer.schedule(head, epochs=2, seed=1)
     evaluator._trainer.train(head, schedule, range(2), seed=1, parts=1)
     return schedule
+
+
+def test_a_cell_that_reads_halved_frames_is_refused_where_the_features_have_none(evaluate):
+    cell = Genotype((Block(("low.layer4", "low.layer2"), (SKIP, SKIP), SUM),))
+    with pytest.raises(DataError, match=r"reads low\.layer2, low\.layer4, which the features of this run do not have"):
+        evaluate(Job(number=0, genotype=cell, seed=1))
