@@ -28,7 +28,9 @@ NO_RUN: Final = "camvid"  # data set that networks of no run are scored on
 class Arguments:
     """Score trained networks on one split, frame after frame as they are used, and count and measure what they cost.
 
-    Several seeds of a network (`<name>-seed0`, `<name>-seed1`) make one line, with mean and standard deviation.
+    Several seeds of a network (`<name>-seed0`, `<name>-seed1`) make one line, with mean and standard deviation. Where
+    there are key frames, a per-frame network has a second line, `held`: its answers on key frames alone, each repeated
+    until the next, which costs nothing more and which a cell has to beat.
     """
 
     checkpoints: tuple[Path, ...]
@@ -87,6 +89,7 @@ def main(arguments: Arguments) -> None:
     from nas.evaluation.network_cost import Timing, costs_at
     from nas.evaluation.scores import evaluate
     from nas.networks.loading import load_network
+    from nas.networks.video_network import held
     from nas.reporting.evaluation.facts import evaluation_facts
     from nas.reporting.evaluation.page import FOLDER
     from nas.reporting.evaluation.report import EvaluationReport
@@ -106,11 +109,13 @@ def main(arguments: Arguments) -> None:
     report = EvaluationReport(folder, data, evaluation_facts(data, networks, timings, compute), arguments.panels)
     for number, (name, paths) in enumerate(networks.items(), start=1):
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
-        seeds = []
-        for path in paths:
-            network, _ = load_network(path, len(data.classes), arguments.refresh)
-            seeds.append(evaluate(network, data, compute, report.shown, name))
-        report.add(name, seeds, costs_at(network, timings, compute))
+        seeds = [load_network(path, len(data.classes), arguments.refresh)[0] for path in paths]
+        rows = {name: seeds}
+        if seeds[0].head.genotype is None and seeds[0].refresh:
+            rows[f"{name}, held"] = [held(network) for network in seeds]
+        for row, alike in rows.items():
+            scores = [evaluate(network, data, compute, report.shown, row) for network in alike]
+            report.add(row, scores, costs_at(alike[0], timings, compute))
     report.write_pictures()
     print(report.summary)
     print(folder / "report.md")

@@ -134,7 +134,7 @@ def _times(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str,
     first, later, per_frame = seconds.T
     means = over_clip(first, later, frames_of_clip(network, timing.clip))
     ratios = np.stack([means, later], axis=1) / per_frame[:, None]
-    if network.head.genotype is None:
+    if "dec" in network.head.needs:  # the per-frame network
         ratios = np.ones_like(ratios)
     relative = _percentiles(("relative_latency", "relative_latency_later"), ratios)
     return _percentiles(list(kinds), seconds) | relative | {"mean": float(np.median(means))}

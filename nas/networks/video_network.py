@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
+from baselines.hold import Hold
 from cache.errors import DataError
 from cache.static.network import FEATURES, StaticNetwork, of_shape, shape_of, stored_weights
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
@@ -75,6 +76,11 @@ class VideoNetwork(nn.Module):
     def full_state(self, images: Tensor) -> State:
         """Fill the memory with as many frames as the head holds, all like `images` (N, 3, H, W)."""
         return full_state(self.head, self.static.features(images, {*FEATURES, *self.head.needs}))
+
+
+def held(network: VideoNetwork) -> VideoNetwork:
+    """Take the key frames of a network, and hold each one's answer until the next."""
+    return VideoNetwork(network.static, Hold(network.static.classifier), network.refresh)
 
 
 def save_video_network(path: Path, network: VideoNetwork, meta: Mapping[str, Any]) -> None:

@@ -86,6 +86,17 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("few_clips")
+def test_key_frames_alone_stand_beside_a_per_frame_network(tmp_path):
+    save_checkpoint(tmp_path / "network.pt", StaticNetwork(CLASSES), STATIC)
+    main(arguments(tmp_path, tmp_path / "network.pt", refresh=2, latency_repeats=2))
+    static, held, _ = table(tmp_path / "out" / "networks.csv")
+    assert held["network"] == f"{static['network']}, held"
+    assert float(static["relative_latency"]) == 1 != float(held["relative_latency"])
+    assert 0.5 < float(held["relative_macs"]) < 0.51
+    assert static["first_miou"] == held["first_miou"]
+
+
+@pytest.mark.usefixtures("few_clips")
 def test_what_a_run_retrained_is_shown_on_its_page(tmp_path, capsys):
     run = tmp_path / "run"
     save(run / "retrained", "tdnet")
