@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,25 @@ def test_a_finished_run_is_not_trained_again_and_goes_on_when_trials_are_raised(
     before = (home / "longer" / "trials.jsonl").read_bytes()
     search(home, "longer")
     assert (home / "longer" / "trials.jsonl").read_bytes() == before
+
+
+def test_a_search_that_counts_in_time_goes_on_alike_wherever_it_is_continued(home):
+    timed = ["--cost", "latency", "--max-cost", "0.5", "--space", "paper", "--confirm", "0"]
+    search(home, "timed", *timed, "--trials", "2")
+    shutil.copytree(home / "timed", home / "timed elsewhere")
+    search(home, "timed", *timed)
+    search(home, "timed elsewhere", *timed, "--executor", "ray", "--workers", "2")
+    trials = log_of(home, "timed")
+    assert len(trials) == 7
+    assert trials == log_of(home, "timed elsewhere")
+    for trial in trials:
+        cost = trial["cost"]["relative_latency"]
+        assert trial["reward"] == pytest.approx(trial["metrics"]["worth"] * min(1, 0.5 / cost))
+    assert "time / per-frame" in (home / "timed" / "report.md").read_text()
+    (home / "timed" / "latencies.yaml").unlink()
+    result = search(home, "timed", *timed, "--trials", "6", code=2)
+    assert "latencies.yaml is gone" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_other_settings_are_refused_with_the_difference_and_forked_on_request(home, whole):
