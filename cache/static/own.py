@@ -3,7 +3,8 @@
 This is the whole contract. All else (caches, cells, retraining, costs, export, files) knows only this.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,13 +14,11 @@ from torch.nn import functional
 
 from cache.errors import DataError
 from cache.static.decoder import resized
-from cache.static.encoder import LAYERS, Encoder
+from cache.static.encoder import STRIDES, Encoder
 from cache.tensor_files import DAMAGED, brief
 
-STRIDES: Final = dict(zip(LAYERS, (4, 8, 16, 32), strict=True))
-"""Pixels of an image to one of each layer, which the cells' grids stand on."""
-PROBE: Final = (128, 160)
-"""Height and width of the image that a network is tried on, which is not square."""
+PROBE: Final = (106, 155)
+"""Height and width of the image that a network is tried on: not square, and every layer has to round up."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,37 @@ def check_own(name: str, own: OwnNetwork) -> None:
         what = type(own.encoder if isinstance(own, OwnNetwork) else own).__name__
         raise DataError(f"{name} gives no OwnNetwork with an Encoder, but {what}; see docs/own-network.md")
     three_by_three(own.classifier)
-    encoder, decoder = own.encoder.eval(), own.decoder.eval()
-    _expect(name, "the strides of its encoder", dict(STRIDES), dict(encoder.strides))
-    try:
-        encoded = encoder(torch.zeros(1, 3, *PROBE))
-        shapes = {layer: tuple(tensor.shape[1:]) for layer, tensor in encoded.items()}
+    encoded, decoder = check_encoder(name, own.encoder.eval()), own.decoder.eval()
+    with _labelling(name):
         dec = decoder(encoded)
-    except DAMAGED as error:
-        raise DataError(f"{name} cannot label an image of {PROBE[0]}x{PROBE[1]} pixels: {brief(error)}") from error
-    wanted = {layer: (encoder.channels[layer], *_grid(stride)) for layer, stride in STRIDES.items()}
-    _expect(name, "the channels, height and width of its layers", wanted, shapes)
     if own.stride not in (4, 8, 16):
         raise DataError(f"{name} has a dec at stride {own.stride}, but it must be 4, 8 or 16")
     _expect(name, "the shape of its dec", (1, own.classifier.in_channels, *_grid(own.stride)), tuple(dec.shape))
+
+
+@torch.no_grad()
+def check_encoder(name: str, encoder: Encoder) -> dict[str, Tensor]:
+    """Try an encoder, which is in eval mode, on one image, and return the layers.
+
+    Raises:
+        DataError: channels, strides or layers are not what it publishes or cells need.
+    """
+    _expect(name, "the strides of its encoder", dict(STRIDES), dict(encoder.strides))
+    with _labelling(name):
+        encoded: dict[str, Tensor] = encoder(torch.zeros(1, 3, *PROBE))
+        shapes = {layer: tuple(tensor.shape[1:]) for layer, tensor in encoded.items()}
+    wanted = {layer: (encoder.channels[layer], *_grid(stride)) for layer, stride in STRIDES.items()}
+    _expect(name, "the channels, height and width of its layers", wanted, shapes)
+    return encoded
+
+
+@contextmanager
+def _labelling(name: str) -> Iterator[None]:
+    """Raise DataError for whatever a network raises at the image that it is tried on."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise DataError(f"{name} cannot label an image of {PROBE[0]}x{PROBE[1]} pixels: {brief(error)}") from error
 
 
 def _grid(stride: int) -> tuple[int, int]:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from cache.errors import DataError
+from cache.static.extra import HUB, import_extra
 from cache.static.own import OwnNetwork, check_own
 
-HUB: Final = "hf:"
 TRUSTED: Final = "DYNCELL_NETWORKS"
 """Environment variable with the functions, separated by commas, that files may name as the makers of their network."""
-EXTRA: Final = "pip install 'dyncell[transformers]'"
 
 
 def open_own(name: str) -> OwnNetwork:
@@ -32,7 +31,7 @@ def open_own(name: str) -> OwnNetwork:
         DataError: there is no such network, or it breaks the contract; or transformers is not installed.
     """
     if name.startswith(HUB):
-        own: OwnNetwork = _transformers().load_segmenter(name.removeprefix(HUB))
+        own: OwnNetwork = _segmenters().load_segmenter(name.removeprefix(HUB))
     else:
         os.environ[TRUSTED] = ",".join(dict.fromkeys([*_trusted(), name]))
         own = _call(name, pretrained=True)
@@ -48,7 +47,7 @@ def rebuild_own(source: Mapping[str, Any]) -> OwnNetwork:
         ValueError: no such source can be.
     """
     if "transformers" in source:
-        made: OwnNetwork = _transformers().make_segmenter(source["transformers"])
+        made: OwnNetwork = _segmenters().make_segmenter(source["transformers"])
         return made
     name = source["function"]
     if name not in _trusted():
@@ -81,11 +80,5 @@ def _call(name: str, pretrained: bool) -> OwnNetwork:
     return replace(own, source={"function": name}) if isinstance(own, OwnNetwork) else own
 
 
-def _transformers() -> Any:  # noqa: ANN401 - a module
-    """Import what needs the extra. Raises DataError with the command that installs it."""
-    try:
-        return import_module("cache.static.transformers_networks")
-    except ModuleNotFoundError as error:
-        if error.name != "transformers":
-            raise
-        raise DataError(f"networks of transformers need an extra that is not installed: {EXTRA}") from error
+def _segmenters() -> Any:  # noqa: ANN401 - a module
+    return import_extra("cache.static.transformers_networks")

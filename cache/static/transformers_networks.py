@@ -1,32 +1,27 @@
-"""Trained segmentation networks of Hugging Face transformers: SegFormer (Xie et al., NeurIPS 2021, arXiv:2105.15203).
+"""Trained segmentation networks of Hugging Face transformers, each cut into encoder, decoder and classifier.
 
-Weights are read as safetensors alone, and no code from the hub is run. Only this file imports transformers.
+SegFormer (Xie et al., NeurIPS 2021, arXiv:2105.15203) and UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221).
 """
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, SegformerConfig, SegformerForSemanticSegmentation
-from transformers.utils import cached_file
+from transformers import AutoModelForSemanticSegmentation
 
 from cache.errors import DataError
-from cache.images import IMAGENET_MEAN, IMAGENET_STD
 from cache.static.encoder import LAYERS, Encoder
 from cache.static.own import OwnNetwork
-
-KNOWN: Final = "segformer"
-UNTOLD: Final = ("_name_or_path", "transformers_version", "auto_map", "dtype")
-"""Entries of a configuration that no weight depends on, or that must not be followed."""
+from cache.static.transformers_backbones import NORMS, Backbone
+from cache.static.transformers_files import from_content, read_config, reading, to_content
 
 
 class SegformerEncoder(Encoder):
     """Mix transformer: each of its four stages runs by itself, so that none runs which nobody reads."""
 
-    def __init__(self, model: nn.Module, config: SegformerConfig) -> None:
+    def __init__(self, model: nn.Module, config: Any) -> None:  # noqa: ANN401 - of transformers
         super().__init__()
         self.stages = model.get_submodule("stages")
         self.channels = dict(zip(LAYERS, config.hidden_sizes, strict=True))
@@ -44,87 +39,103 @@ class SegformerEncoder(Encoder):
         return made
 
 
-class SegformerDecoder(nn.Module):
-    """The all-MLP head up to its classifier: all four layers to `dec` at stride 4."""
+class HeadDecoder(nn.Module):
+    """A head without its classifier: all four layers, each behind its norm where it has one, to `dec` at stride 4."""
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: nn.Module, norms: Mapping[str, nn.Module] = MappingProxyType({})) -> None:
         super().__init__()
-        self.head = head
+        self.head, self.norms = head, nn.ModuleDict(norms)
 
     def forward(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        dec: Tensor = self.head([encoded[layer] for layer in LAYERS])
+        maps = [self.norms[layer](encoded[layer]) if layer in self.norms else encoded[layer] for layer in LAYERS]
+        dec: Tensor = self.head(maps)
         return dec
+
+
+class MapNorm(nn.LayerNorm):
+    """Layer norm over the channels of a map (N, C, h, w)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 def load_segmenter(name: str) -> OwnNetwork:
     """Load a trained network from a folder or from the hub.
 
     Raises:
-        DataError: it is not there, is no SegFormer, lacks weights, or wants images of another normalisation.
+        DataError: it is not there, is of no known type, lacks weights, or wants images of another normalisation.
     """
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        _check_config(name, config)
-        _check_normalisation(name)
-        model, told = SegformerForSemanticSegmentation.from_pretrained(
+    with reading(f"hf:{name}", "a trained network with safetensors"):
+        config = read_config(name)
+        _check(f"hf:{name}", config)
+        model, told = AutoModelForSemanticSegmentation.from_pretrained(
             name, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
-    except DataError:
-        raise
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"hf:{name} cannot be loaded as a trained network with safetensors: {reason}") from error
-    lacking = sorted(told["missing_keys"])
-    if lacking:
-        raise DataError(f"hf:{name} is no trained segmentation network: it has no weights for {lacking[0]}")
-    return _split(model, config)
+        lacking = sorted(told["missing_keys"])
+        if lacking:
+            raise DataError(f"hf:{name} is no trained segmentation network: it has no weights for {lacking[0]}")
+        return _split(model, config)
 
 
 def make_segmenter(content: Mapping[str, Any]) -> OwnNetwork:
     """Make a network with random weights for the configuration that a file holds.
 
     Raises:
-        ValueError: it is not one of a SegFormer.
+        ValueError: it is of no known type.
     """
-    config = SegformerConfig.from_dict(dict(content))
-    _check_config("the network's configuration", config)
+    config = from_content(content)
+    _check("the network's configuration", config)
     with torch.random.fork_rng(devices=[]):
-        return _split(SegformerForSemanticSegmentation(config), config)
+        return _split(AutoModelForSemanticSegmentation.from_config(config), config)
 
 
-def _split(model: SegformerForSemanticSegmentation, config: SegformerConfig) -> OwnNetwork:
+def _split(model: Any, config: Any) -> OwnNetwork:  # noqa: ANN401 - of transformers
     """Cut a network into encoder, decoder and classifier."""
     head = model.decode_head
     classifier, head.classifier = head.classifier, nn.Identity()
+    encoder, decoder = KNOWN[config.model_type](model, head)
     named = dict(sorted(config.id2label.items()))
     names = tuple(named.values())
-    source = {key: value for key, value in json.loads(config.to_json_string()).items() if key not in UNTOLD}
     return OwnNetwork(
-        encoder=SegformerEncoder(model.segformer, config),
-        decoder=SegformerDecoder(head),
+        encoder=encoder,
+        decoder=decoder,
         classifier=classifier,
         stride=4,
         classes=() if names == tuple(f"LABEL_{number}" for number in named) else names,
-        source={"transformers": source},
+        source={"transformers": to_content(config)},
     )
 
 
-def _check_config(name: str, config: Any) -> None:  # noqa: ANN401 - of any model
-    if config.model_type != KNOWN:
-        raise DataError(f"{name} is a {config.model_type}, but only {KNOWN} networks of transformers are known")
-    if config.num_encoder_blocks != len(LAYERS):
-        raise DataError(f"{name} has {config.num_encoder_blocks} stages, but cells need {len(LAYERS)}")
-    if not config.reshape_last_stage:
+def _segformer(model: Any, head: nn.Module) -> tuple[Encoder, nn.Module]:  # noqa: ANN401
+    return SegformerEncoder(model.segformer, model.config), HeadDecoder(head)
+
+
+def _upernet(model: Any, head: nn.Module) -> tuple[Encoder, nn.Module]:  # noqa: ANN401
+    norms = getattr(model.backbone, NORMS, {}).values()
+    encoder = Backbone(model.backbone, model.config.backbone_config.model_type)
+    return encoder, HeadDecoder(head, dict(zip(LAYERS, map(_on_maps, norms), strict=False)))
+
+
+def _on_maps(norm: Any) -> MapNorm:  # noqa: ANN401
+    made = MapNorm(norm.normalized_shape, norm.eps)
+    made.load_state_dict(norm.state_dict())
+    return made
+
+
+KNOWN: Final[dict[str, Callable[[Any, nn.Module], tuple[Encoder, nn.Module]]]] = {
+    "segformer": _segformer,
+    "upernet": _upernet,
+}
+"""Types of network, and how each is cut."""
+
+
+def _check(name: str, config: Any) -> None:  # noqa: ANN401 - of any model
+    """Raise DataError for a network that cannot be cut into four stages and a head."""
+    kind = config.model_type
+    if kind not in KNOWN:
+        raise DataError(f"{name} is a {kind}, but only {' and '.join(KNOWN)} networks of transformers are known")
+    stages = config.backbone_config.out_features if kind == "upernet" else range(config.num_encoder_blocks)
+    if len(stages) != len(LAYERS):
+        raise DataError(f"{name} has {len(stages)} stages, but cells need {len(LAYERS)}")
+    if not getattr(config, "reshape_last_stage", True):
         raise DataError(f"{name} gives its last stage as a sequence (reshape_last_stage is false), not as a map")
-
-
-def _check_normalisation(name: str) -> None:
-    """Raise DataError for a network that wants images other than all networks here get."""
-    path = cached_file(name, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
-    said = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
-    for key, wanted in (("image_mean", IMAGENET_MEAN), ("image_std", IMAGENET_STD)):
-        found = said.get(key, list(wanted))
-        if len(found) != 3 or any(abs(a - b) > 1e-3 for a, b in zip(found, wanted, strict=True)):
-            raise DataError(
-                f"hf:{name} normalises images by {key} {found}, but only ImageNet's {list(wanted)} is known"
-            )

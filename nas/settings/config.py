@@ -83,8 +83,9 @@ class StaticConfig:
     network: Annotated[str | None, arg(name="network", prefix_name=False)] = None
     """A trained network of one's own to use as it is: `hf:NAME_OR_FOLDER` of transformers, or
     `package.module:function`."""
-    encoder: Annotated[Literal["mobilenet_v2"], arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
-    """Which encoder to train; a static network that is given has its own."""
+    encoder: Annotated[str, arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
+    """Which encoder to train: `mobilenet_v2`, or `hf:NAME_OR_FOLDER`, a backbone of transformers with four stages and
+    the weights that come with it; a static network that is given has its own."""
     encoder_weights: Annotated[Path | None, arg(name="encoder-weights", prefix_name=False)] = None
     """The encoder's ImageNet weights, in torchvision's naming; without a file their public URL is tried."""
     train_on: Annotated[Literal["train", "meta-train"], arg(name="static-on", prefix_name=False)] = "train"
@@ -115,6 +116,8 @@ class StaticConfig:
     def __post_init__(self) -> None:
         rule = "checkpoint and network both say what to use; give one of them"
         require(self.checkpoint is None or self.network is None, rule, self.network)
+        own_weights = self.encoder_weights is None or not self.encoder.startswith("hf:")
+        require(own_weights, "encoder hf: brings its weights; leave encoder-weights out", str(self.encoder_weights))
         require(self.network is None or ":" in self.network, "network must be hf:NAME or module:function", self.network)
         require(self.epochs >= 1, "static.epochs must be at least 1", self.epochs)
         require(self.batch >= 2, "static.batch must be at least 2 (batch norm)", self.batch)

@@ -5,7 +5,7 @@ import http.client
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from cache.errors import DataError
 from cache.frames import LabelledFrames
 from cache.images import scaled_size
 from cache.static.encoder_weights import fetch_encoder
-from cache.static.encoders import ENCODERS, FIRST
+from cache.static.encoders import ENCODERS, FIRST, find_encoder
+from cache.static.extra import HUB
 from cache.static.network import load_checkpoint
 from nas.settings.compute import Compute
 from nas.settings.config import PretrainConfig
@@ -34,8 +35,8 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
     """Train the static network unless it stands in `cache_dir`, and return its checkpoint.
 
     A training that was stopped goes on from its last validation. Networks of different recipes, data, sizes, seeds,
-    encoder weights or precisions live in different folders and never replace each other. A network of one's own is not
-    trained.
+    encoders and their weights or precisions live in different folders and never replace each other. A network of one's
+    own is not trained.
 
     Raises:
         DataError: the data or the encoder weights are missing or wrong, or the network of one's own does not fit.
@@ -44,7 +45,8 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
     """
     if config.static.network is not None:
         return adopt(config.static.network, dataset, scaled_size(dataset.size, config.data.scale), cache_dir)
-    encoder = _encoder_weights(config, cache_dir)
+    name, encoder = _encoder(config, cache_dir)
+    config = replace(config, static=replace(config.static, encoder=name))
     facts = _identity(config, dataset, encoder, compute)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_dir / "static" / f"{dataset.name}-{digest}"
@@ -139,6 +141,19 @@ def _seen(config: PretrainConfig, dataset: Dataset) -> str:
     """Fingerprint of the training list as far as it matters: frames without a label say where meta-val begins."""
     whole = config.static.train_on == "meta-train"
     return dataset.fingerprint("train") if whole else labelled_fingerprint(dataset, "train")
+
+
+def _encoder(config: PretrainConfig, cache_dir: Path) -> tuple[str, Path | None]:
+    """Find the encoder by the name that files store, and its weights; None to start from random ones."""
+    name, weights = find_encoder(config.static.encoder)
+    if not name.startswith(HUB):
+        return name, _encoder_weights(config, cache_dir)
+    if weights is None:
+        log.warning(
+            "%s comes without weights as safetensors: training starts from scratch and will score much lower",
+            config.static.encoder,
+        )
+    return name, weights
 
 
 def _encoder_weights(config: PretrainConfig, cache_dir: Path) -> Path | None:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from cache.errors import DataError
 from cache.frames import LabelledFrames
-from cache.static.encoder_weights import load_encoder
+from cache.static.encoders import start_from
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.evaluation.metrics import ConfusionMatrix
 from nas.networks.logits import classes_of, upsampled
@@ -66,7 +66,7 @@ class Pretraining:
             torch.manual_seed(stream(seed, "static", "weights"))
             self._network = StaticNetwork(classes, config.auxiliary_weight > 0, config.encoder)
         if encoder is not None:
-            load_encoder(self._network.encoder, encoder)
+            start_from(self._network.encoder, config.encoder, encoder)
         self._network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = _optimizer(config, self._network)
         self._steps = max(1, len(train) // config.batch)  # the last, incomplete batch of an epoch is left out

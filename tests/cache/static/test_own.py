@@ -89,11 +89,11 @@ def test_logits_are_those_of_the_network_itself_on_the_grid_of_layer2(layer, str
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (replace(own(), stride=4), r"shape of its dec must be \(1, 9, 32, 40\).*got \(1, 9, 16, 20\)"),
+        (replace(own(), stride=4), r"shape of its dec must be \(1, 9, 27, 39\).*got \(1, 9, 14, 20\)"),
         (replace(own(), stride=32), "stride 32, but it must be 4, 8 or 16"),
         (replace(own(), classifier=nn.Conv2d(9, 3, 5, padding=2)), "must be a 1x1 or 3x3 convolution"),
         (replace(own(), classifier=nn.Linear(9, 3)), "must be a 1x1 or 3x3 convolution"),
-        (replace(own(), decoder=nn.Linear(3, 3)), "cannot label an image of 128x160"),
+        (replace(own(), decoder=nn.Linear(3, 3)), "cannot label an image of 106x155"),
         (replace(own(), encoder=nn.Identity()), "no OwnNetwork with an Encoder, but Identity"),
         (nn.Identity(), "no OwnNetwork with an Encoder, but Identity"),
     ],
@@ -105,7 +105,7 @@ def test_a_network_that_breaks_the_contract_is_told_where(broken, words):
 
 def test_strides_and_channels_of_the_encoder_must_be_what_it_publishes(monkeypatch):
     monkeypatch.setattr(Plain, "channels", {**Plain.channels, "layer3": 8})
-    with pytest.raises(DataError, match=r"channels, height and width of its layers must be .*'layer3': \(8, 8, 10\)"):
+    with pytest.raises(DataError, match=r"channels, height and width of its layers must be .*'layer3': \(8, 7, 10\)"):
         check_own("mine:network", own())
     monkeypatch.setattr(Plain, "strides", {"layer1": 2, "layer2": 4, "layer3": 8, "layer4": 16})
     with pytest.raises(DataError, match="strides of its encoder must be"):

@@ -1,4 +1,4 @@
-"""SegFormer of transformers, tiny and random: logits are its own, stages run one by one, weights are safetensors."""
+"""SegFormer and UPerNet, tiny and random: logits are their own, stages run one by one, weights are safetensors."""
 
 import json
 
@@ -38,6 +38,40 @@ def test_logits_are_the_means_of_its_own(folder):
     expected = functional.avg_pool2d(tiny()(IMAGES).logits, 2)
     assert expected.std() > 0.1
     torch.testing.assert_close(network(IMAGES), expected)
+
+
+BACKBONES = {
+    "resnet": {"embedding_size": 8, "hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1]},
+    "convnext": {"hidden_sizes": [8, 12, 16, 24], "depths": [1, 1, 1, 1]},
+    "swin": {"embed_dim": 8, "depths": [2, 1, 1, 1], "num_heads": [1, 1, 2, 2]},
+}
+
+
+def upernet(kind):
+    stages = ["stage1", "stage2", "stage3", "stage4"]
+    inner = transformers.AutoConfig.for_model(kind, **BACKBONES[kind], out_features=stages)
+    config = transformers.UperNetConfig(backbone_config=inner, hidden_size=20, num_labels=3, auxiliary_channels=4)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = transformers.UperNetForSemanticSegmentation(config).eval()
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                torch.nn.init.normal_(weight)
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_logits_of_an_upernet_are_the_means_of_its_own(kind, tmp_path):
+    model, images = upernet(kind), torch.randn(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    model.save_pretrained(tmp_path)
+    expected = functional.avg_pool2d(model.decode_head(model.backbone(images).feature_maps), 2)
+    assert expected.std() > 0.01
+    network = StaticNetwork(3, own=open_own(f"hf:{tmp_path}")).freeze()
+    torch.testing.assert_close(network(images), expected)
+    save_checkpoint(tmp_path / "n.pt", network, {})
+    again, _ = load_checkpoint(tmp_path / "n.pt", classes=3)
+    torch.testing.assert_close(again.eval()(images), network(images))
 
 
 def test_a_stage_that_nobody_reads_is_not_run(folder):
@@ -86,7 +120,7 @@ def test_another_model_and_an_encoder_alone_are_refused(tmp_path):
     with pytest.raises(DataError, match="no trained segmentation network: it has no weights for decode_head"):
         open_own(f"hf:{tmp_path / 'classifier'}")
     transformers.ResNetConfig().save_pretrained(tmp_path / "resnet")
-    with pytest.raises(DataError, match="is a resnet, but only segformer"):
+    with pytest.raises(DataError, match="is a resnet, but only segformer and upernet networks"):
         open_own(f"hf:{tmp_path / 'resnet'}")
     with pytest.raises(DataError, match="cannot be loaded"):
         open_own(f"hf:{tmp_path / 'absent'}")
