@@ -13,6 +13,10 @@ Deviations:
 - The query's value is encoded with batch norm and ReLU, which its fusion there has as its first step. No dropout.
 - The fusion has 64 channels; there it has 128, twice the width of the values.
 - The whole cell is trained at once; there the memory first, then the decoder behind it.
+
+With a ResNet-50 encoder, the nearest here to that of PSPNet-101, all of these stay: half as deep, strides of 16 and 32
+where dilation holds 8 there, no pyramid pooling, and 64 channels where the memory there holds the backbone's feature.
+Keys, values and the fusion keep their sizes whatever the width of `dec` is.
 """
 
 from baselines.current_frame import CURRENT_FRAME, SKIP

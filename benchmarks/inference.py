@@ -1,13 +1,14 @@
 """Time and multiply-adds of a clip beside the per-frame network, for fixed points, lean, found and given cells.
 
     python benchmarks/inference.py [NETWORK.pt | CELLS.json ...] [--sizes 360x480 1024x2048] [--clip 10] [--repeats 5]
-        [--threads 2] [--device cpu] [--only NAME ...]
+        [--threads 2] [--device cpu] [--only NAME ...] [--network NAME | --encoder NAME]
 
 Batch 1, random weights but those of files, batch norms folded into convolutions, a full memory. Relative costs are of
 the mean over a clip of one key frame and later ones, over the per-frame network, which is folded, too; all kinds of
 frame are timed in turn, so that a busy machine is busy for all. On later frames the encoder runs as far as the cell
 needs it; the line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are
 the five best of the CamVid search that README.md reports; CELLS.json maps names to genotypes, as `found_cells.json`.
+All stand on our static network, on `arch2` over another encoder, or on a network of one's own, named as in nas.search.
 """
 
 import argparse
@@ -21,7 +22,9 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from baselines.fixed_points import FIXED_POINTS
+from cache.static.encoders import FIRST, find_encoder
 from cache.static.network import StaticNetwork
+from cache.static.sources import open_own
 from nas.evaluation.network_cost import Timing, count_costs, measure_costs
 from nas.networks.heads import Head, build_head
 from nas.networks.loading import load_network
@@ -69,13 +72,21 @@ class Free(nn.Module):
         return dec
 
 
+def static_network(network: str | None, encoder: str) -> StaticNetwork:
+    """Build what all cells stand on, with random weights but those of a network of one's own."""
+    if network is not None:
+        own = open_own(network)
+        return StaticNetwork(own.classifier.out_channels, own=own)
+    return StaticNetwork(CLASSES, auxiliary=False, encoder=find_encoder(encoder)[0])
+
+
 def networks(static: StaticNetwork, files: Sequence[Path]) -> dict[str, VideoNetwork]:
     """Build the networks by name, in the order of the table; those of `files` last."""
     cells = FIXED_POINTS | LEAN | read_cells(FOUND)
     for path in files:
         cells |= read_cells(path) if path.suffix == ".json" else {}
     heads: dict[str, Head] = {"encoder alone": Free()}  # type: ignore[dict-item]
-    heads |= {name: build_head(cell, static.channels, CLASSES, 0) for name, cell in cells.items()}
+    heads |= {name: build_head(cell, static.channels, static.classes, 0) for name, cell in cells.items()}
     built = {name: VideoNetwork(static, head) for name, head in heads.items()}
     return built | {str(path): load_network(path)[0] for path in files if path.suffix != ".json"}
 
@@ -106,12 +117,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch on the CPU (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="such as cuda (default: %(default)s)")
     parser.add_argument("--only", nargs="+", help="names of the networks to measure (default: all)")
+    parser.add_argument("--network", help="hf:NAME_OR_FOLDER or module:function (default: ours)")
+    parser.add_argument("--encoder", default=FIRST, help="of ours, or hf:NAME_OR_FOLDER (default: %(default)s)")
     arguments = parser.parse_args()
     compute = resolve(ComputeConfig(device=arguments.device))
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()  # as all commands do
     torch.manual_seed(0)
-    built = networks(StaticNetwork(CLASSES, auxiliary=False), arguments.files)
+    built = networks(static_network(arguments.network, arguments.encoder), arguments.files)
     chosen = {name: network for name, network in built.items() if not arguments.only or name in arguments.only}
     timings = [Timing(tuple(map(int, size.split("x"))), arguments.clip, arguments.repeats) for size in arguments.sizes]
     rows = [line(name, network, timing, compute) for timing in timings for name, network in chosen.items()]

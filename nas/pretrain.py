@@ -26,9 +26,10 @@ class Arguments:
 def main(arguments: Arguments) -> None:
     """Train, and print where the checkpoint is."""
     # These load torch, for which --help and a bad flag need not wait.
-    from cache.datasets.catalog import open_dataset
+    from cache.datasets.catalog import BY_NETWORK, open_dataset
     from nas.settings.compute import start
     from nas.training.labels import check_labels
+    from nas.training.static.adopt import adopt_teacher
     from nas.training.static.ensure import ensure_static
 
     config = arguments.config
@@ -37,6 +38,9 @@ def main(arguments: Arguments) -> None:
             f"--checkpoint {config.static.checkpoint} says what to use instead of training; leave it out here"
         )
     compute = start(config.compute)
+    if config.static.network is not None and config.data.dataset == BY_NETWORK:
+        print(adopt_teacher(config.static.network, config.machine.cache))
+        return
     dataset = open_dataset(config.data.dataset, config.machine.data_root)
     check_labels(dataset, config.machine.cache)
     path = ensure_static(config, dataset, config.machine.cache, compute)

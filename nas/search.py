@@ -70,12 +70,12 @@ def main(arguments: Arguments) -> None:
     from nas.settings.compute import resolve
     from nas.strategies.catalog import make_strategy, settings_of
     from nas.strategies.saved_strategy import SavedStrategy
-    from nas.training.candidates.inputs import data_of, prepare
+    from nas.training.candidates.inputs import data_of, prepare, with_teacher
     from nas.training.candidates.latencies import latencies_of_run
 
     compute = resolve(arguments.config.compute)
     space = load_space(arguments.config.space)
-    config = resolve_auto(arguments.config, compute, space)
+    config = with_teacher(resolve_auto(arguments.config, compute, space))
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     data_of(config)  # what is wrong with it is said before there is a run
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])

@@ -55,7 +55,7 @@ def whole_road(monkeypatch, tmp_path, capsys):
     """Go the whole road on two clips of `shapes` a split, smallest in everything; return what each station left.
 
     The road takes the settings of the static network's making, what its checkpoint is then called in a search, the
-    number of cells, and the weights of a loss that are other than by default.
+    number of cells, the weights of a loss that are other than by default, and a video to take in place of `shapes`.
     """
     from PIL import Image
 
@@ -78,9 +78,11 @@ def whole_road(monkeypatch, tmp_path, capsys):
         pretrain.main(pretrain.Arguments(config=settings.PretrainConfig(**shared, static=static)))
         return Path(capsys.readouterr().out.strip().splitlines()[-1])
 
-    def go(static, *, trials, candidate=None, recipe=None):
+    def go(static, *, trials, candidate=None, recipe=None, video=None):
+        machine = settings.MachineConfig(cache_dir=tmp_path / "cache", data_root=video)
+        filmed = {"data": settings.DataConfig(dataset="video", window=3, meta_val=0.5), "machine": machine}
         config = settings.SearchConfig(
-            **shared,
+            **shared | (filmed if video else {}),
             static=static,
             space=settings.SpaceConfig(blocks=2),
             candidate=settings.CandidateConfig(epochs=2, batch=8, early_stop=False, **candidate or {}),

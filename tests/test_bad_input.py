@@ -73,6 +73,12 @@ def encoder(tmp_path):
         (["--dataset", "shapes", "--candidate.epochs", "many"], ["candidate.epochs", "many"]),
         (["--dataset", "shapes", "--device", "tpu9"], ["tpu9"]),
         (["--dataset", "shapes", "--checkpoint", "/nowhere/static.pt"], ["/nowhere/static.pt"]),
+        (["--dataset", "shapes", "--encoder", "vgg"], ["vgg", "mobilenet_v2", "hf:NAME_OR_FOLDER"]),
+        (
+            ["--dataset", "shapes", "--encoder", "hf:/nowhere", "--encoder-weights", "w.pt"],
+            ["leave encoder-weights out"],
+        ),
+        (["--dataset", "shapes", "--encoder", "hf:/nowhere"], ["hf:/nowhere", "cannot be loaded as a backbone"]),
         (["--dataset", "shapes", "--fork", "other"], ["--run"]),
         (["--dataset", "shapes", "--run", "/nowhere/run", "--fork", "../other"], ["no run in /nowhere/run"]),
         (["--dataset", "shapes", "--workers", "2", "--executor", "inline"], ["inline", "ray"]),

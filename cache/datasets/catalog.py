@@ -58,7 +58,8 @@ def _video(root: Path, network: Path | None, limit: int, window: int) -> Video:
     if network is None:
         raise DataError(
             "a video has no masks, and no network is given whose labels stand in for them; name a trained one with "
-            "--checkpoint (of nas.pretrain or nas.retrain), for nas.search, nas.retrain and nas.evaluate alone"
+            "--checkpoint (of nas.pretrain or nas.retrain), for nas.search, nas.retrain and nas.evaluate alone, or one "
+            "of your own with --network, for nas.search"
         )
     from cache.static.labeller import Labeller  # loads torch, which --help does without
 

@@ -38,7 +38,8 @@ class DataConfig:
     """Settings of the data: which frames, at which resolution, in which windows."""
 
     dataset: DatasetName = "camvid"
-    """Name of the data set; a `video` has no masks, and the network of --checkpoint teaches and scores all others."""
+    """Name of the data set; a `video` has no masks, and the network of --checkpoint or --network teaches and scores
+    all others."""
     limit: int = LIMIT
     """Frames of a video without masks that are used at most, in stretches spread evenly over it; 0 is all of them."""
     scale: float = 1.0

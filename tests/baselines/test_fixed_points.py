@@ -191,6 +191,13 @@ def test_a_fixed_point_has_as_many_parameters_as_its_parts(name):
     assert sum(p.numel() for p in build(CELLS[name]).parameters()) == PARAMETERS[name.removesuffix("_t1")]
 
 
+@pytest.mark.parametrize("name", ["tmanet", "lmanet", "tdnet"])
+def test_a_wider_encoder_costs_wider_adapters_and_no_more(name):
+    wide = DynamicCell(CELLS[name], {"layer2": 512, "layer3": 1024, "layer4": 2048, "dec": 64}, 11)
+    more = 64 * (512 - 32 + 1024 - 96 + 2048 - 320)
+    assert sum(p.numel() for p in wide.parameters()) == PARAMETERS[name] + more
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_the_controller_can_sample_each_of_them(name):
     genotype = CELLS[name]

@@ -5,13 +5,13 @@ Each stage is skipped where its result already stands and matches its fingerprin
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-from cache.datasets.catalog import open_dataset
+from cache.datasets.catalog import BY_NETWORK, open_dataset
 from cache.datasets.clips import Dataset, Split
 from cache.datasets.moving_stills import MovingStills
 from cache.errors import DataError
@@ -30,6 +30,7 @@ from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
 from nas.training.candidates.windows import label_weights, meta_windows
 from nas.training.labels import check_labels
+from nas.training.static.adopt import adopt_teacher
 from nas.training.static.ensure import ensure_static, scores_on
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,20 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         cache_memory=config.machine.cache_memory,
     )
     return Prepared(dataset, size, scores_on(facts, dataset, size), features, evaluator)
+
+
+def with_teacher(config: SearchConfig) -> SearchConfig:
+    """Name the checkpoint of the network of one's own that labels a video; other data does not wait for its network.
+
+    Raises:
+        DataError: there is no such network, or it breaks the contract.
+        OSError: the cache folder cannot be written or the disk is full.
+    """
+    name = config.static.network
+    if name is None or config.data.dataset != BY_NETWORK:
+        return config
+    checkpoint = adopt_teacher(name, config.machine.cache)
+    return replace(config, static=replace(config.static, network=None, checkpoint=checkpoint))
 
 
 def data_of(config: SearchConfig) -> Dataset:

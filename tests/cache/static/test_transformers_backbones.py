@@ -1,6 +1,7 @@
 """Encoders of transformers, tiny and random: layers are their own hidden states, stages run one by one."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -163,6 +164,14 @@ def test_a_name_that_cannot_be_downloaded_is_told(monkeypatch, tmp_path):
         find_encoder("hf:microsoft/absent")
     with pytest.raises(DataError, match="cannot be loaded as a backbone"):
         find_encoder(f"hf:{tmp_path / 'absent'}")
+
+
+def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "cache.static.transformers_backbones", raising=False)
+    monkeypatch.delitem(sys.modules, "cache.static.transformers_files", raising=False)
+    with pytest.raises(DataError, match=r"an extra that is not installed: pip install 'dyncell\[transformers\]'"):
+        find_encoder("hf:anything")
 
 
 @pytest.mark.parametrize(
