@@ -18,8 +18,8 @@ Deviations:
 - Pyramid pooling is one bin over layer 4. The norm is over all positions, not one weight for each. No dropout.
 - Plain cross-entropy, without knowledge distillation (76.4 without and 76.8 with it there).
 
-With a ResNet-18 or ResNet-50 encoder as there, all of these stay: it is one frozen encoder and not four or two, at strides
-16 and 32 where dilation holds 8. Keys and values keep their sizes whatever the width of `dec` is.
+With a ResNet-18 or ResNet-50 encoder as there, all of these stay: it is one frozen encoder and not four or two, at
+strides 16 and 32 where dilation holds 8. Keys and values keep their sizes whatever the width of `dec` is.
 """
 
 from baselines.current_frame import CONV3X3, SKIP, SUM

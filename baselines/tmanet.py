@@ -15,9 +15,9 @@ Deviations:
   the 3x3 bottleneck.
 - A memory with fewer slots is read as it is; there it must be full, which the code asserts.
 
-With a ResNet-50 encoder as there, all of these stay. Its layers 3 and 4 keep strides 16 and 32, where dilation holds both
-at 8 there, and are adapted from 1024 and 2048 channels to the 64 of `dec`; keys and values keep their sizes whatever the
-width of `dec` is.
+With a ResNet-50 encoder as there, all of these stay. Its layers 3 and 4 keep strides 16 and 32, where dilation holds
+both at 8 there, and are adapted from 1024 and 2048 channels to the 64 of `dec`. Keys and values keep their sizes
+whatever the width of `dec` is.
 """
 
 from baselines.current_frame import CONV3X3, CURRENT_FRAME, SKIP

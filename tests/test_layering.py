@@ -52,6 +52,15 @@ def import_graph(**options):
     return graph
 
 
+def test_what_needs_an_extra_is_imported_by_nobody_who_does_without():
+    theirs = {module_of(path) for path in FILES if path.name.startswith("transformers_")}
+    forbidden = theirs | {"transformers", "safetensors", "huggingface_hub"}
+    ours = [path for path in FILES if module_of(path) not in theirs]
+    found = {str(path): [name for name in imported(path) if {name, name.split(".")[0]} & forbidden] for path in ours}
+    assert {path: names for path, names in found.items() if names} == {}
+    assert theirs
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_imports_point_downwards(path):
     home = path.parts[0]
