@@ -16,6 +16,7 @@ from cache.datasets.clips import LIMIT
 from nas.settings.errors import RunError
 
 DatasetName = Literal["camvid", "cityscapes", "shapes", "folder", "video"]
+EncoderName = Literal["mobilenet_v2"]
 StrategyName = Literal["ppo", "ppo_plain", "random", "evolution"]
 
 
@@ -84,7 +85,7 @@ class StaticConfig:
     network: Annotated[str | None, arg(name="network", prefix_name=False)] = None
     """A trained network of one's own to use as it is: `hf:NAME_OR_FOLDER` of transformers, or
     `package.module:function`."""
-    encoder: Annotated[str, arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
+    encoder: Annotated[EncoderName | str, arg(name="encoder", prefix_name=False)] = "mobilenet_v2"
     """Which encoder to train: `mobilenet_v2`, or `hf:NAME_OR_FOLDER`, a backbone of transformers with four stages and
     the weights that come with it; a static network that is given has its own."""
     encoder_weights: Annotated[Path | None, arg(name="encoder-weights", prefix_name=False)] = None
