@@ -32,6 +32,10 @@ class Frames:
     def __len__(self) -> int:
         return len(self._frames)
 
+    def has_label(self, positions: Sequence[int]) -> bool:
+        """Tell whether any of some frames has a label."""
+        return any(self._frames[position].labelled for position in positions)
+
     def batch(self, positions: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
         """Read normalised images, float32 (N, 3, H, W) channels-last, and labels, uint8 (N, H, W).
 

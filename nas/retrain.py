@@ -190,11 +190,12 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         data = replace(data, dataset=BY_NETWORK, scale=1.0, moving_stills="none")
     filmed = open_dataset(data.dataset, machine.data_root, data.reach(window), network=checkpoint, limit=data.limit)
     dataset = with_stills(filmed, replace(data, window=window))
-    check_labels(dataset, machine.cache)
+    census = check_labels(dataset, machine.cache)["train"]
     config = without_labels(arguments.config) if data.dataset == BY_NETWORK else arguments.config
     inputs = read_inputs(
         config,
         dataset,
+        census,
         size=scaled_size(dataset.size, data.scale),
         window=window,
         gaps=data.gaps,

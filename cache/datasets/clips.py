@@ -6,7 +6,7 @@ here, and no torch.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, Protocol, get_args
@@ -208,10 +208,15 @@ def _held_back(frames: Sequence[Frame], share: float) -> list[int]:
     return held
 
 
-def labelled_clips(frames: Sequence[Frame]) -> tuple[range, ...]:
-    """Cut `frames` into `clips`, each up to its last labelled frame; those without one are left out."""
-    ends = ((clip, [place for place in clip if frames[place].labelled]) for clip in clips(frames))
-    return tuple(range(clip.start, labelled[-1] + 1) for clip, labelled in ends if labelled)
+def labelled_clips(frames: Sequence[Frame], within: Collection[int] | None = None) -> tuple[range, ...]:
+    """Cut the `stretches` of `within`, each up to its last labelled frame; those without one are left out."""
+    ends = ((each, [place for place in each if frames[place].labelled]) for each in stretches(frames, within))
+    return tuple(range(each.start, labelled[-1] + 1) for each, labelled in ends if labelled)
+
+
+def scored_places(clips: Iterable[Sequence[int]], frames: Sequence[Frame]) -> tuple[int, ...]:
+    """List the positions of the labelled frames that have a past: all but the first of each clip."""
+    return tuple(place for clip in clips for place in clip[1:] if frames[place].labelled)
 
 
 def thin_labels(frames: Sequence[Frame], every: int) -> tuple[Frame, ...]:

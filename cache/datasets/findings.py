@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from cache.datasets.census import Census
-from cache.datasets.clips import VOID, Frame, Window, clips
+from cache.datasets.clips import VOID, Frame, Split, Window, clips, scored_places
 from cache.errors import DataError
 
 MOSTLY: Final = 0.5  # share of the labelled pixels
@@ -39,6 +39,27 @@ def require_classes(
     else:
         held = "no class at all"
     raise DataError(f"{where} holds {held} ({share}); {_way_out(classes, void, part)}")
+
+
+def require_scored(clips: Sequence[range], frames: Sequence[Frame], name: str, split: Split) -> tuple[int, ...]:
+    """List the positions in a split of the labelled frames that have a past.
+
+    Args:
+        clips: clips of the split that are streamed.
+        frames: frames of the split.
+        name: name of the data set.
+        split: name of the split.
+
+    Raises:
+        DataError: there is none.
+    """
+    scored = scored_places(clips, frames)
+    if not scored:
+        raise DataError(
+            f"the {split} list of {name} has no two consecutive frames of which the second is labelled, so there is "
+            "nothing to remember; give longer clips"
+        )
+    return scored
 
 
 def suspicions(censuses: Sequence[Census], classes: Sequence[str]) -> list[str]:
@@ -80,7 +101,7 @@ def window_lengths(found: Sequence[Window], length: int) -> str:
     if not parts:
         return f"no window of {length} frames"
     first, _, rest = parts[0].partition(" of ")
-    return ", ".join([f"{first} windows of {rest} frames", *parts[1:]])
+    return ", ".join([f"{first} window{'s' if first != '1' else ''} of {rest} frames", *parts[1:]])
 
 
 def _way_out(classes: Sequence[str], void: int, part: str | None) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from cache.datasets.clips import Dataset, Split, labelled_clips, windows
-from cache.errors import DataError
+from cache.datasets.findings import require_scored
 from cache.flow import FlowCache, ensure_flows, short_pairs
 from cache.frames import Frames
 
@@ -52,12 +52,7 @@ class EvaluationData:
                 "frames of %dx%d are scored at %dx%d, another aspect ratio: things look squashed", *dataset.size, *size
             )
         clips = labelled_clips(frames)
-        scored = tuple(place for clip in clips for place in clip[1:] if frames[place].labelled)
-        if not scored:
-            raise DataError(
-                f"the {split} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
-                "so there is nothing to remember; give longer clips"
-            )
+        scored = require_scored(clips, frames, dataset.name, split)
         near = bool(short_pairs(frames, 1))
         if not near:
             log.warning("no two frames of the %s list are near enough to score temporal consistency", split)

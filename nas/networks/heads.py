@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.per_frame import PerFrame
+from cache.static.network import StaticNetwork
 from searchspace.genotype import Genotype
 from searchspace.modules.cell import DynamicCell, Features, State
 
@@ -90,6 +91,13 @@ def full_state(head: Head, features: Features) -> State:
         if len(longer) == len(state):
             return longer
         state = longer
+
+
+def head_on(static: StaticNetwork, genotype: Genotype | None, seed: int) -> DynamicCell | PerFrame:
+    """Build a head as `build_head` does, to run on a static network's features: its classifier is what that has."""
+    head = build_head(genotype, static.channels, static.classes, seed)
+    head.classifier.load_state_dict(static.classifier.state_dict())
+    return head
 
 
 def build_head(

@@ -10,8 +10,7 @@ from cache.static.network import FORMAT as STATIC
 from cache.static.network import load_checkpoint
 from cache.tensor_files import load_tensors
 from nas.networks.class_names import numbered
-from nas.networks.heads import build_head
-from nas.networks.video_network import VideoNetwork, load_video_network
+from nas.networks.video_network import VideoNetwork, load_video_network, on_every_frame
 
 LONGEST: Final = 2**14  # pixels of a side at which a network may have been trained
 
@@ -34,9 +33,7 @@ def load_network(
     """
     if load_tensors(path).get("format") == STATIC:
         static, meta = load_checkpoint(path)
-        head = build_head(None, static.channels, static.classes, seed=0)
-        head.classifier.load_state_dict(static.classifier.state_dict())
-        network = VideoNetwork(static, head).eval()
+        network = on_every_frame(static).eval()
     else:
         network, meta = load_video_network(path)
     network.refresh = network.refresh if refresh is None else refresh

@@ -14,7 +14,7 @@ from baselines.hold import Hold
 from cache.errors import DataError
 from cache.static.network import FEATURES, StaticNetwork, of_shape, shape_of, stored_weights
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
-from nas.networks.heads import Head, build_head, full_state
+from nas.networks.heads import Head, build_head, full_state, head_on
 from nas.settings.config import is_refresh
 from searchspace.genotype import Genotype
 from searchspace.modules.cell import State
@@ -81,6 +81,11 @@ class VideoNetwork(nn.Module):
 def held(network: VideoNetwork) -> VideoNetwork:
     """Take the key frames of a network, and hold each one's answer until the next."""
     return VideoNetwork(network.static, Hold(network.static.classifier), network.refresh)
+
+
+def on_every_frame(static: StaticNetwork) -> VideoNetwork:
+    """Make the video network that is the static one on every frame."""
+    return VideoNetwork(static, head_on(static, None, seed=0))
 
 
 def save_video_network(path: Path, network: VideoNetwork, meta: Mapping[str, Any]) -> None:

@@ -1,15 +1,19 @@
-"""A look at labels and windows before anything is trained on them."""
+"""A look at labels and windows before anything is trained on them, and what the labels weigh."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+import torch
+from torch import Tensor
 
 from cache.datasets.catalog import BY_NETWORK
 from cache.datasets.census import Census, take_census
 from cache.datasets.clips import Dataset, Split, Window
 from cache.datasets.findings import absent_classes, require_classes, suspicions, window_lengths
 from cache.errors import DataError
+from nas.training.losses import class_weights
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,11 @@ def check_labels(dataset: Dataset, cache_dir: Path, splits: Sequence[Split] = US
     return censuses
 
 
+def label_weights(census: Census, places: Collection[int]) -> Tensor:
+    """Weigh classes, (classes,), as the static network's training does, by their pixels in the labels at places."""
+    return class_weights(torch.from_numpy(census.counts(places)))
+
+
 def check_windows(
     found: Sequence[Window], length: int, part: str, dataset: Dataset, census: Census | None = None
 ) -> None:
@@ -47,7 +56,7 @@ def check_windows(
     Args:
         found: windows of a part of a split.
         length: frames that a window should have.
-        part: word for the part.
+        part: words for the part, such as `meta-train part`.
         dataset: clips that it is of.
         census: counts of the split; given, the last frames of the windows must hold two classes.
 
@@ -56,9 +65,9 @@ def check_windows(
     """
     if not found:
         raise DataError(
-            f"the {part} part of {dataset.name} has no window: no labelled frame of it has a frame before it in its "
-            "clip, and only the last frame of a window needs a label; label later frames of the clips, give longer "
-            "clips, or take another part by another --meta-val"
+            f"the {part} of {dataset.name} has no window: no labelled frame of it has a frame before it in its clip, "
+            "and only the last frame of a window needs a label; label later frames of the clips, give longer clips, "
+            "or, in a search, hold out another part by --meta-val"
         )
     gaps = sorted({window.gap for window in found})
     log.info("%s: %s, %s video frames apart", part, window_lengths(found, length), gaps)
@@ -71,6 +80,6 @@ def check_windows(
         )
     if census is not None:
         last = [window.positions[-1] for window in found]
-        require_classes(census, dataset.classes, last, f"the {part} part")
+        require_classes(census, dataset.classes, last, f"the {part}")
         if missing := absent_classes(census, dataset.classes, last):
             log.warning("%s: no window ends in a frame with %s, which therefore does not count there", part, missing)

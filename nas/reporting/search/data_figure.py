@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import torch
 
-from cache.datasets.clips import VOID
+from cache.datasets.clips import VOID, scored_places
 from cache.images import resize_image
 from nas.reporting.evaluation.figures import colour, panels
 from nas.reporting.plot import Plot
 from nas.settings.wording import wording
 from nas.training.candidates.inputs import Prepared
-from nas.training.candidates.windows import scored_places
 
 SHOWN = 4  # frames
 

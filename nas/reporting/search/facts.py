@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cache.datasets.catalog import BY_NETWORK
-from cache.datasets.clips import clips
+from cache.datasets.clips import clips, scored_places
 from nas.reporting.provenance import machine
 from nas.runs.comparable import Run
 from nas.runs.progress import duration
@@ -14,7 +14,6 @@ from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
 from nas.training.candidates.inputs import Prepared
 from nas.training.candidates.objective import explanation
-from nas.training.candidates.windows import scored_places
 from searchspace.space import Space
 
 SENTENCES: Final = {

@@ -13,7 +13,7 @@ from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.static.network import LOW, load_checkpoint
 from nas.evaluation.latency_table import LatencyTable
-from nas.networks.heads import Head, build_head
+from nas.networks.heads import Head, head_on
 from nas.runs.ranking import RELATIVE
 from nas.runs.trial import Trial
 from nas.settings.automatic import require_number
@@ -152,8 +152,7 @@ class Evaluator:
 
     def _build(self, job: Job) -> Head:
         """Build the head, with weights drawn from the job's seed and the static network's classifier."""
-        head = build_head(job.genotype, self._static.channels, self._spec.classes, job.seed)
-        head.classifier.load_state_dict(self._static.classifier.state_dict())
+        head = head_on(self._static, job.genotype, job.seed)
         head.to(self._spec.compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return head
 

@@ -6,6 +6,7 @@ Each stage is skipped where its result already stands and matches its fingerprin
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,8 +29,8 @@ from nas.settings.config import DataConfig, SearchConfig
 from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
-from nas.training.candidates.windows import label_weights, meta_windows
-from nas.training.labels import check_labels
+from nas.training.candidates.windows import meta_windows
+from nas.training.labels import check_labels, label_weights
 from nas.training.static.adopt import adopt_teacher
 from nas.training.static.ensure import ensure_static, scores_on
 
@@ -91,7 +92,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         train_windows=train,
         val_clips=val,
         refresh=require_number(config.data.refresh),
-        class_weights=label_weights(census, train) if weighs else None,
+        class_weights=tuple(label_weights(census, set(chain(*train))).tolist()) if weighs else None,
         candidate=config.candidate,
         compute=compute,
         cache_memory=config.machine.cache_memory,

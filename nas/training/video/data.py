@@ -1,6 +1,5 @@
 """VideoData: what video networks learn from and are scored on."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from torch import Tensor
 
 from baselines.warping import agree
 from cache.datasets.clips import Dataset, labelled_clips, thin_labels, windows
-from cache.datasets.findings import window_lengths
-from cache.errors import DataError
+from cache.datasets.findings import require_scored
 from cache.flow import FlowCache, Pair, ensure_flows
 from cache.frames import Frames
 from nas.evaluation.streaming import streaming_confusion
@@ -19,9 +17,8 @@ from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 from nas.settings.wording import MASKS, Wording, wording
 from nas.training.augmentation import NOWHERE
+from nas.training.labels import check_windows
 from nas.training.video.windows import Windows
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,38 +64,36 @@ class VideoData:
             checked: let flow lead nowhere from what the other frame hides: where it and the flow back disagree.
 
         Raises:
-            DataError: a list is absent or has no two consecutive frames of which the second is labelled; or flow is
-                asked for and no two training frames are near enough.
+            DataError: a list is absent, there is no window, or nothing can be scored; or flow is asked for and no two
+                training frames are near enough.
         """
         train, val = dataset.frames("train"), dataset.frames("val")
         found = [each for gap in gaps for each in windows(train, length, step=gap, unlabelled=unlabelled)]
-        scored = labelled_clips(val)
-        for name, fits in (("training", found), ("validation", any(len(clip) > 1 for clip in scored))):
-            if not fits:
-                raise DataError(
-                    f"the {name} list of {dataset.name} has no two consecutive frames of which the second is labelled, "
-                    "so there is nothing to remember; give longer clips"
-                )
-        apart = sorted({window.gap for window in found})
-        log.info("training list: %s, %s video frames apart", window_lengths(found, length), apart)
+        check_windows(found, length, "training list", dataset)
+        clips = labelled_clips(val)
+        require_scored(clips, val, dataset.name, "val")
         flows = None
         if flow_directory is not None:
             offsets = (-1, 1) if checked else (-1,)
             flows = ensure_flows(dataset, "train", size=size, directory=flow_directory, offsets=offsets)
         positions = tuple(window.positions for window in found)
         learnt = Frames(dataset, thin_labels(train, label_every), size)  # in the same windows, whatever is labelled
-        return cls(learnt, positions, Frames(dataset, val, size), scored, flows, checked, wording(dataset.name))
+        return cls(learnt, positions, Frames(dataset, val, size), clips, flows, checked, wording(dataset.name))
 
     def score(self, network: VideoNetwork, compute: Compute) -> dict[str, float]:
-        """Score a network on the device, streamed over the validation list: all scores that have a name, in [0, 1]."""
+        """Score a network on the device, streamed over the validation list: what has a name in `words`, in [0, 1]."""
         matrix = streaming_confusion(network, self.val, self.clips, compute)
-        shares = {"pixel_accuracy": matrix.pixel_accuracy()}
-        return matrix.scores() | {name: share for name, share in shares.items() if name in self.words.trained.values()}
+        scores = matrix.scores()
+        if "pixel_accuracy" in self.words.trained.values():
+            scores["pixel_accuracy"] = matrix.pixel_accuracy()
+        return scores
 
     def read(self, positions: Tensor, device: torch.device) -> Windows:
         """Read windows by the positions of their frames, (N, T)."""
         images, labels = self.train.windows(positions, device)
-        return Windows(images, labels, None if self.flows is None else self._flows(self.flows, positions, device))
+        labelled = tuple(map(self.train.has_label, positions.T.tolist()))
+        flows = None if self.flows is None else self._flows(self.flows, positions, device)
+        return Windows(images, labels, labelled, flows)
 
     def _flows(self, flows: FlowCache, positions: Tensor, device: torch.device) -> Tensor:
         """Read flows (T - 1, N, 2, H, W) to the frames before; `NOWHERE`, so uncounted, where those are not near."""

@@ -13,9 +13,9 @@ import torch
 
 from cache.atomic import one_builder
 from cache.static.network import load_checkpoint
-from nas.networks.heads import build_head
+from nas.networks.heads import head_on
 from nas.networks.loading import load_network
-from nas.networks.video_network import VideoNetwork, load_video_network, save_video_network
+from nas.networks.video_network import VideoNetwork, load_video_network, on_every_frame, save_video_network
 from nas.runs.store import differences
 from nas.settings.compute import Compute
 from nas.settings.config_files import read_mapping, write_mapping
@@ -23,10 +23,10 @@ from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.seeding import stream
 from nas.training.saved_training import SavedTraining, is_unfinished
-from nas.training.video.etc_loss import EtcLoss
+from nas.training.video.etc_loss import temporal_terms
 from nas.training.video.inputs import VideoInputs
 from nas.training.video.retraining import Retraining
-from nas.training.video.teacher import Teacher, on_every_frame
+from nas.training.video.teacher import Teacher
 from searchspace.genotype import Genotype
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class VideoTraining:
             facts = {"before": inputs.data.score(network, self._compute)["miou"]}
         etc = None
         if config.etc.temporal_loss or config.etc.distill_from is not None:
-            etc = EtcLoss(config.etc, self._compute, stream(seed, "retraining", "etc"))
+            etc = temporal_terms(config.etc, self._compute, stream(seed, "retraining", "etc"))
         teacher = None if inputs.teacher is None else Teacher(inputs.teacher, self._compute)
         weights = inputs.class_weights
         training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher)
@@ -131,8 +131,7 @@ class VideoTraining:
     def _untrained(self, genotype: Genotype | None, seed: int) -> VideoNetwork:
         """Make a network out of the static one, its classifier, and a head with random weights."""
         static, _ = load_checkpoint(self._inputs.static_checkpoint, classes=len(self._inputs.dataset.classes))
-        head = build_head(genotype, static.channels, static.classes, stream(seed, "retraining", "head"))
-        head.classifier.load_state_dict(static.classifier.state_dict())
+        head = head_on(static, genotype, stream(seed, "retraining", "head"))
         return VideoNetwork(static, head, self._inputs.refresh)
 
     def _bind(self, path: Path, settings: Mapping[str, Any]) -> None:

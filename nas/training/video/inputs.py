@@ -8,19 +8,18 @@ from typing import Any
 
 from torch import Tensor
 
+from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, thin_labels
-from cache.frames import LabelledFrames
 from cache.static.network import load_checkpoint, weights_fingerprint
 from nas.networks.class_names import check_classes
 from nas.networks.loading import load_network
-from nas.networks.video_network import VideoNetwork
+from nas.networks.video_network import VideoNetwork, on_every_frame
 from nas.settings.compute import Compute
 from nas.settings.config_files import to_plain
-from nas.settings.retrain_config import RecipeConfig, RetrainConfig
-from nas.training.losses import class_weights
+from nas.settings.retrain_config import RetrainConfig
+from nas.training.labels import label_weights
 from nas.training.validation_list import check_readable
 from nas.training.video.data import VideoData
-from nas.training.video.teacher import on_every_frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +56,7 @@ class VideoInputs:
 def read_inputs(
     config: RetrainConfig,
     dataset: Dataset,
+    census: Census,
     *,
     size: tuple[int, int],
     window: int,
@@ -71,6 +71,7 @@ def read_inputs(
     Args:
         config: how they learn.
         dataset: what they learn from.
+        census: counts of its training labels.
         size: working height and width.
         window: number of frames in a window.
         gaps: gaps between its frames, in multiples of the clips' own.
@@ -105,7 +106,9 @@ def read_inputs(
         "size": size,
         "compute": f"{compute.device.type} {compute.dtype}",
     }
-    weights = _class_weights(recipe, dataset, size)
+    learnt = thin_labels(census.frames, recipe.label_every)
+    labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
+    weights = label_weights(census, labelled) if recipe.class_weights else None
     return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity))
 
 
@@ -113,11 +116,3 @@ def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:
     network, facts = load_network(path, len(dataset.classes))
     check_classes(path, facts, dataset.classes)
     return network
-
-
-def _class_weights(recipe: RecipeConfig, dataset: Dataset, size: tuple[int, int]) -> Tensor | None:
-    """Weigh classes by their pixels in the labels that are learnt from, if the recipe says so."""
-    if not recipe.class_weights:
-        return None
-    labelled = LabelledFrames(dataset, thin_labels(dataset.frames("train"), recipe.label_every), size)
-    return class_weights(labelled.class_counts(len(dataset.classes)))

@@ -24,7 +24,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from baselines.etc_distillation import Outputs
+from baselines.etc_distillation import Outputs, TemporalTerms
 from cache.rows import batched
 from nas.networks.logits import upsampled
 from nas.networks.video_network import VideoNetwork, save_video_network
@@ -37,7 +37,6 @@ from nas.training.losses import cross_entropy
 from nas.training.optimizers import MOMENTUM, poly
 from nas.training.saved_training import SavedTraining, Stateful
 from nas.training.video.data import VideoData
-from nas.training.video.etc_loss import EtcLoss
 from nas.training.video.teacher import Teacher, imitation
 from nas.training.video.windows import Windows, head_outputs, read_clip
 
@@ -77,7 +76,7 @@ class Retraining:
         compute: Compute,
         seed: int,
         weights: Tensor | None = None,
-        etc: EtcLoss | None = None,
+        etc: TemporalTerms | None = None,
         teacher: Teacher | None = None,
     ) -> None:
         """Make the optimisers.
@@ -103,7 +102,7 @@ class Retraining:
     def _make_phases(self) -> tuple[Phase, Phase]:
         config, head = self._config, list(self._network.head.parameters())
         if self._etc is not None:
-            head += self._etc.terms.parameters()
+            head += self._etc.parameters()
         mine = set(map(id, head))
         static = [parameter for parameter in self._network.static.parameters() if id(parameter) not in mine]
         alone, together = range(config.head_epochs), range(config.head_epochs, config.head_epochs + config.epochs)
@@ -160,16 +159,19 @@ class Retraining:
         config = self._config
         seen, known = self._outputs(windows.images, static_learns)
         start = {"later": 1, "all": 0 if static_learns else 1, "last": len(seen.logits) - 1}[config.loss_on]
-        labelled = zip(seen.logits[start:], windows.labels[start:], strict=True) if config.label_weight > 0 else ()
-        losses = [
-            config.label_weight * cross_entropy(upsampled(logits, labels.shape[-2:]), labels, self._weights)
-            for logits, labels in labelled
-        ]
+        frames = zip(seen.logits[start:], windows.labels[start:], windows.labelled[start:], strict=True)
+        losses = [config.label_weight * self._label_loss(*frame) for frame in frames if config.label_weight > 0]
         if known is not None:
             losses.append(imitation(config, seen, known, start))
         if self._etc is not None:
-            losses.append(self._etc(seen, windows, known))
+            losses.append(self._etc(seen, windows.images, windows.flows, known))
         return torch.stack(losses).sum()
+
+    def _label_loss(self, logits: Tensor, labels: Tensor, labelled: bool) -> Tensor:
+        """Compute a frame's mean cross-entropy at full size; 0 with a gradient of 0, not of none, without labels."""
+        if not labelled:
+            return 0 * logits.float().sum()
+        return cross_entropy(upsampled(logits, labels.shape[-2:]), labels, self._weights)
 
     def _outputs(self, images: Tensor, static_learns: bool) -> tuple[Outputs, Outputs | None]:
         """Run the network, and its teacher if any, over windows; while their encoders are one, it runs once."""
@@ -220,7 +222,7 @@ class Retraining:
     def _parts(self) -> dict[str, Stateful]:
         parts: dict[str, Stateful] = {"network": self._network}
         if self._etc is not None:
-            parts["etc"] = self._etc.terms
+            parts["etc"] = self._etc
         for phase in self._phases:
             parts |= phase.parts
         return parts

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from baselines.etc_distillation import Outputs, pixel_divergence
 from cache.static.network import StaticNetwork, weights_fingerprint
-from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 from nas.settings.retrain_config import RecipeConfig
@@ -45,13 +44,6 @@ class Teacher:
     def shares(self, static: StaticNetwork) -> bool:
         """Tell whether the features that a static network computes are the teacher's, too, while it does not learn."""
         return weights_fingerprint(static) == weights_fingerprint(self._network.static)
-
-
-def on_every_frame(static: StaticNetwork) -> VideoNetwork:
-    """Make the video network that is the static one on every frame."""
-    head = build_head(None, static.channels, static.classes, seed=0)
-    head.classifier.load_state_dict(static.classifier.state_dict())
-    return VideoNetwork(static, head)
 
 
 def imitation(recipe: RecipeConfig, student: Outputs, teacher: Outputs, start: int) -> Tensor:

@@ -21,13 +21,15 @@ class Windows:
     """Normalised images, (T, N, 3, H, W)."""
     labels: Tensor
     """Class of each pixel, uint8 (T, N, H, W), `VOID` where there is none."""
+    labelled: tuple[bool, ...]
+    """Whether any window has a label at all, for each of the T frames."""
     flows: Tensor | None = None
     """Flows (T - 1, N, 2, H, W) from each frame after the first to the one before it; None where none are needed."""
 
     def apply(self, views: Views) -> "Windows":
         """Put all frames of each window in its view."""
         flows = None if self.flows is None else views.of_flows(self.flows)
-        return Windows(views.of_images(self.images), views.of_labels(self.labels), flows)
+        return Windows(views.of_images(self.images), views.of_labels(self.labels), self.labelled, flows)
 
 
 def outputs(network: VideoNetwork, images: Tensor, static_learns: bool) -> Outputs:

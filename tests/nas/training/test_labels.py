@@ -9,7 +9,7 @@ from cache.datasets.census import Census
 from cache.datasets.clips import Frame, windows
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
-from nas.training.labels import check_labels, check_windows
+from nas.training.labels import check_labels, check_windows, label_weights
 
 FRAMES = tuple(Frame(f"a{n}", "a", n, labelled=n != 1) for n in range(6))
 
@@ -30,32 +30,41 @@ def test_every_split_says_what_it_has(tmp_path, caplog):
 
 def test_windows_are_told_of_by_length_and_short_ones_are_a_warning(caplog):
     caplog.set_level(logging.INFO)
-    check_windows(windows(FRAMES, 3), 3, "meta-train", Shapes())
-    check_windows(windows(FRAMES[:3], 5), 5, "meta-val", Shapes())
+    check_windows(windows(FRAMES, 3), 3, "meta-train part", Shapes())
+    check_windows(windows(FRAMES[:3], 5), 5, "meta-val part", Shapes())
     assert caplog.messages[:2] == [
-        "meta-train: 4 windows of 3 frames, [1] video frames apart",
-        "meta-val: 1 windows of 3 frames, [1] video frames apart",
+        "meta-train part: 4 windows of 3 frames, [1] video frames apart",
+        "meta-val part: 1 window of 3 frames, [1] video frames apart",
     ]
-    assert caplog.messages[2].startswith("meta-val: 1 of 1 windows are shorter than 5 frames")
+    assert caplog.messages[2].startswith("meta-val part: 1 of 1 windows are shorter than 5 frames")
 
 
 def test_the_rule_of_windows_and_what_helps_are_said():
     with pytest.raises(DataError, match=r"only the last frame of a window needs a label; .*--meta-val"):
-        check_windows([], 3, "meta-val", Shapes())
+        check_windows([], 3, "meta-val part", Shapes())
 
 
 def test_a_part_whose_last_frames_are_void_is_refused():
     rows = [[4, 4, 0, 0, 0, 0, 0]] * 4 + [[0, 0, 0, 0, 0, 0, 8]] * 2
     found = windows(FRAMES, 3)
-    check_windows(found, 3, "meta-train", Shapes(), census(*rows))
+    check_windows(found, 3, "meta-train part", Shapes(), census(*rows))
     with pytest.raises(DataError, match="the meta-val part holds no class at all"):
-        check_windows(found[-2:], 3, "meta-val", Shapes(), census(*rows))
+        check_windows(found[-2:], 3, "meta-val part", Shapes(), census(*rows))
 
 
 def test_classes_that_no_window_ends_in_are_named(caplog):
     rows = [[4, 4, 1, 0, 0, 0, 0]] * 5 + [[4, 4, 0, 0, 0, 0, 0]]
     found = windows(FRAMES, 3)
-    check_windows(found, 3, "meta-train", Shapes(), census(*rows))
+    check_windows(found, 3, "meta-train part", Shapes(), census(*rows))
     assert caplog.messages == []
-    check_windows(found[-1:], 3, "meta-val", Shapes(), census(*rows))
-    assert caplog.messages == ["meta-val: no window ends in a frame with square, which therefore does not count there"]
+    check_windows(found[-1:], 3, "meta-val part", Shapes(), census(*rows))
+    assert caplog.messages == [
+        "meta-val part: no window ends in a frame with square, which therefore does not count there"
+    ]
+
+
+def test_classes_are_weighed_by_their_pixels_at_the_places_that_are_learnt_from():
+    pixels = np.random.default_rng(0).integers(0, 99, (6, 7))
+    weights = label_weights(census(*pixels), {0, 1, 2, 3}).tolist()
+    shares = [pixels[:4, k].sum() / pixels[:4, :6].sum() for k in range(6)]
+    assert weights == pytest.approx([1 / np.log(1.02 + share) for share in shares])

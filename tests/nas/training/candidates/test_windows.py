@@ -11,7 +11,7 @@ from cache.datasets.clips import Frame, meta_split
 from cache.errors import DataError
 from nas.settings.config import CandidateConfig, DataConfig, SearchConfig
 from nas.settings.errors import RunError
-from nas.training.candidates.windows import label_weights, meta_windows
+from nas.training.candidates.windows import meta_windows
 
 LABELS_ALONE = CandidateConfig(dec_weight=0, logit_weight=0, label_weight=1)
 
@@ -62,13 +62,6 @@ def test_a_side_without_anything_is_refused():
         sides(Filmed(every=47))
     with pytest.raises(DataError, match="meta-train part of filmed has no window"):
         sides(Filmed(every=50), LABELS_ALONE, gaps=(20,))
-
-
-def test_classes_are_weighed_by_their_pixels_in_the_frames_of_windows():
-    pixels = np.random.default_rng(0).integers(0, 99, (6, 4))
-    weights = label_weights(Census("train", Filmed(6).all, pixels, turned=0), ((0, 1, 2), (1, 2, 3)))
-    shares = [pixels[:4, k].sum() / pixels[:4, :3].sum() for k in range(3)]
-    assert weights == pytest.approx([1 / np.log(1.02 + share) for share in shares])
 
 
 def test_a_window_reaches_over_its_widest_gap():

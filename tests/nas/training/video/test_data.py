@@ -55,7 +55,7 @@ def test_the_whole_training_list_is_cut_into_windows_and_the_validation_list_str
 
 
 def test_a_list_without_a_labelled_second_frame_is_refused():
-    with pytest.raises(DataError, match="the training list of shapes has no two consecutive frames"):
+    with pytest.raises(DataError, match="the training list of shapes has no window: no labelled frame"):
         VideoData.of(Sparse(labelled=(0,)), SIZE, 3)
 
 
@@ -68,6 +68,12 @@ def test_fewer_labels_are_those_at_every_so_many_places_of_a_recording():
     known = positions.T % 5 == 4  # clips have ten frames
     assert (labels[~known] == VOID).all()
     assert torch.equal(labels[known], all_labels[known])
+
+
+def test_a_frame_of_windows_is_labelled_if_it_has_a_label_in_any_of_them():
+    data = VideoData.of(Shapes(), SIZE, 3, label_every=5)  # labels at 4 and 9, 14 and 19
+    assert data.read(torch.tensor([(2, 3, 4), (7, 8, 9)]), CPU).labelled == (False, False, True)
+    assert data.read(torch.tensor([(2, 3, 4), (3, 4, 5), (5, 6, 7)]), CPU).labelled == (False, True, True)
 
 
 def test_flows_go_from_each_frame_to_the_one_before_and_nowhere_between_clips(tmp_path):

@@ -10,6 +10,7 @@ import yaml
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.datasets import shapes
+from cache.datasets.census import take_census
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint
@@ -41,9 +42,9 @@ def training(monkeypatch, static, tmp_path):
     def make(etc=None, checkpoint=static, **recipe):
         config = RetrainConfig(retrain=replace(RECIPE, **recipe), etc=etc or EtcConfig())
         cache = tmp_path / "cache"
-        inputs = read_inputs(
-            config, Shapes(), size=SIZE, window=3, refresh=0, static_checkpoint=checkpoint, cache_dir=cache, compute=CPU
-        )
+        census = take_census(Shapes(), "train", cache)
+        rest = {"static_checkpoint": checkpoint, "cache_dir": cache, "compute": CPU}
+        inputs = read_inputs(config, Shapes(), census, size=SIZE, window=3, refresh=0, **rest)
         return VideoTraining(config, inputs, CPU)
 
     return make

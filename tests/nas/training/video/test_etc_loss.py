@@ -16,7 +16,7 @@ from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 from nas.settings.retrain_config import EtcConfig, RecipeConfig
 from nas.training.video.data import VideoData
-from nas.training.video.etc_loss import EtcLoss
+from nas.training.video.etc_loss import temporal_terms
 from nas.training.video.retraining import Retraining
 from nas.training.video.teacher import Teacher
 from nas.training.video.windows import outputs
@@ -51,7 +51,7 @@ def windows(data):
 @pytest.mark.parametrize("name", ["per_frame", "tmanet_t1"])
 def test_without_a_teacher_there_is_the_temporal_loss_alone(windows, name):
     seen = outputs(network(name), windows.images, static_learns=True)
-    loss = EtcLoss(EtcConfig(temporal_loss=0.7), CPU, seed=0)(seen, windows, None)
+    loss = temporal_terms(EtcConfig(temporal_loss=0.7), CPU, seed=0)(seen, windows.images, windows.flows)
     torch.testing.assert_close(loss, 0.7 * temporal_term(seen.logits, windows.images, windows.flows))
 
 
@@ -64,7 +64,9 @@ def test_each_weight_is_of_its_own_term(windows, term):
     known = Teacher(network(seed=1), CPU)(windows.images)
 
     def loss(**weights):
-        return EtcLoss(EtcConfig(**TAUGHT | nothing | weights), CPU, 0)(seen, windows, known)
+        return temporal_terms(EtcConfig(**TAUGHT | nothing | weights), CPU, 0)(
+            seen, windows.images, windows.flows, known
+        )
 
     assert loss(**{term: 0.1}) != 0
     torch.testing.assert_close(loss(**{term: 0.2}), 2 * loss(**{term: 0.1}))
@@ -74,20 +76,20 @@ def test_each_weight_is_of_its_own_term(windows, term):
 def test_a_network_that_is_its_own_teacher_has_nothing_to_learn_of_frames_and_pairs(windows):
     seen = outputs(network(), windows.images, True)
     known = Teacher(network(), CPU)(windows.images)
-    loss = EtcLoss(EtcConfig(**TAUGHT, multi_frame=0.0), CPU, 0)(seen, windows, known)
+    loss = temporal_terms(EtcConfig(**TAUGHT, multi_frame=0.0), CPU, 0)(seen, windows.images, windows.flows, known)
     assert abs(loss.item()) < 1e-5
 
 
 def test_a_training_with_all_terms_learns_them_leaves_the_teacher_and_resumes_bit_for_bit(data, tmp_path, monkeypatch):
     def train(folder):
         teacher = network("tmanet_t1", seed=1)
-        etc = EtcLoss(ALL, CPU, seed=0)
-        before, gates = copy.deepcopy(teacher.state_dict()), etc.terms.multi_frame.gates.weight.clone()
+        etc = temporal_terms(ALL, CPU, seed=0)
+        before, gates = copy.deepcopy(teacher.state_dict()), etc.multi_frame.gates.weight.clone()
         recipe = RecipeConfig(head_epochs=1, epochs=1, batch=4)
         student = network("tmanet_t1")
         Retraining(recipe, student, data, CPU, seed=0, etc=etc, teacher=Teacher(teacher, CPU)).run(folder, META)
         assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
-        assert not torch.equal(etc.terms.multi_frame.gates.weight, gates)
+        assert not torch.equal(etc.multi_frame.gates.weight, gates)
         return student.state_dict()
 
     straight, read = train(tmp_path / "straight"), data.train.windows

@@ -9,11 +9,13 @@ from torch.nn import functional
 from torch.optim import SGD, Adam
 
 from cache.datasets import shapes
+from cache.datasets.clips import VOID
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork
 from cache.tensor_files import load_tensors, save_tensors
 from nas.networks.heads import build_head
+from nas.networks.logits import upsampled
 from nas.networks.video_network import VideoNetwork, load_video_network
 from nas.settings.compute import Compute
 from nas.settings.retrain_config import RecipeConfig
@@ -182,6 +184,22 @@ def test_the_loss_is_the_sum_over_frames_of_full_resolution_cross_entropy(data, 
             for t in counted[static_learns]
         ]
         torch.testing.assert_close(made._loss(static_learns, windows), sum(losses))
+
+
+def test_frames_without_labels_cost_no_upsampling_and_have_a_gradient_of_zero_which_is_not_none(data, monkeypatch):
+    made, sizes = retraining(data), []
+    windows = data.read(torch.tensor(data.windows[:2]), CPU.device)
+    labels = windows.labels.clone()
+    labels[:2] = VOID
+    sparse = dataclasses.replace(windows, labels=labels)
+    told = dataclasses.replace(sparse, labelled=(False, False, True))
+    made._network.eval()
+    expected = made._loss(True, sparse)
+    monkeypatch.setattr("nas.training.video.retraining.upsampled", lambda *args: sizes.append(args) or upsampled(*args))
+    torch.testing.assert_close(made._loss(True, told), expected, rtol=0, atol=0)
+    assert len(sizes) == 1
+    made._loss(True, dataclasses.replace(told, labelled=(False, False, False))).backward()
+    assert all(weight.grad is not None and (weight.grad == 0).all() for weight in made._network.head.parameters())
 
 
 def test_the_last_frames_loss_reaches_the_static_decoder_through_the_chain_of_frames(data):

@@ -13,15 +13,15 @@ from cache.datasets import shapes
 from cache.datasets.clips import VOID
 from cache.datasets.shapes import Shapes
 from cache.static.network import StaticNetwork
-from nas.networks.heads import build_head
-from nas.networks.video_network import VideoNetwork
+from nas.networks.heads import head_on
+from nas.networks.video_network import VideoNetwork, on_every_frame
 from nas.settings.compute import Compute
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import EtcConfig, RecipeConfig
 from nas.training.video.data import VideoData
-from nas.training.video.etc_loss import EtcLoss
+from nas.training.video.etc_loss import temporal_terms
 from nas.training.video.retraining import Retraining
-from nas.training.video.teacher import Teacher, imitation, on_every_frame
+from nas.training.video.teacher import Teacher, imitation
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
@@ -56,9 +56,7 @@ def static():
 
 def student(cell=CELL):
     network = static()
-    head = build_head(cell, network.channels, network.classes, seed=0)
-    head.classifier.load_state_dict(network.classifier.state_dict())
-    return VideoNetwork(network, head)
+    return VideoNetwork(network, head_on(network, cell, seed=0))
 
 
 def made_up(channels=5, frames=3):
@@ -168,7 +166,7 @@ def test_the_temporal_loss_counts_on_unlabelled_frames_beside_imitation(tmp_path
 
     steady = 0.5 * temporal_term(Teacher(student(), CPU)(windows.images).logits, windows.images, windows.flows)
     assert steady > 0
-    both = loss(EtcLoss(EtcConfig(temporal_loss=0.5), CPU, seed=0))
+    both = loss(temporal_terms(EtcConfig(temporal_loss=0.5), CPU, seed=0))
     torch.testing.assert_close(both - loss(None), steady)
 
 

@@ -56,8 +56,9 @@ def test_images_labels_and_flows_are_seen_in_the_same_views():
     images = torch.arange(8.0).expand(2, 2, 3, 6, 8)
     labels, flows = images[:, :, 0].byte(), torch.ones(1, 2, 2, 6, 8)
     views = Views.draw(2, (6, 8), (1.0, 1.0), torch.Generator().manual_seed(1), crop=4)
-    seen = Windows(images, labels, flows).apply(views)
+    seen = Windows(images, labels, (True, False), flows).apply(views)
+    assert seen.labelled == (True, False)
     assert torch.equal(seen.images[:, :, 0].round().byte(), seen.labels)
     mirrored = seen.labels[0, :, 0, 0] > seen.labels[0, :, 0, 1]
     assert torch.equal(seen.flows[0, :, 0, 0, 0] < 0, mirrored)
-    assert Windows(images, labels).apply(views).flows is None
+    assert Windows(images, labels, (True, True)).apply(views).flows is None
