@@ -39,7 +39,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.compute import Compute, resolve
-from nas.settings.config import CandidateConfig, ComputeConfig
+from nas.settings.config import CandidateConfig
+from nas.settings.machine_config import ComputeConfig
 from nas.training.candidates.evaluator import EvaluatorSpec
 from nas.training.candidates.job import Job
 from searchspace.genotype import Genotype

@@ -31,7 +31,7 @@ from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.compute import Compute, resolve
-from nas.settings.config import ComputeConfig
+from nas.settings.machine_config import ComputeConfig
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 from searchspace.modules.cell import State

@@ -22,7 +22,7 @@ from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.compute import resolve
-from nas.settings.config import ComputeConfig
+from nas.settings.machine_config import ComputeConfig
 
 
 def later_frames(static: StaticNetwork) -> dict[str, VideoNetwork]:

@@ -13,7 +13,8 @@ from nas.labelled_video.labeller import Labeller, working_size
 from nas.networks.folding import fold_norms
 from nas.networks.loading import load_network
 from nas.settings.compute import resolve
-from nas.settings.config import REFRESH_RULE, ComputeConfig, is_refresh
+from nas.settings.config import REFRESH_RULE, is_refresh
+from nas.settings.machine_config import ComputeConfig
 
 Pixels = NDArray[np.uint8]
 

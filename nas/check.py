@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cache.datasets.folder_settings import EXAMPLE
 from nas.settings.command_line import run_command
-from nas.settings.config import DatasetName, MachineConfig
+from nas.settings.config import DatasetName
+from nas.settings.machine_config import MachineConfig
 
 log = logging.getLogger(__name__)
 

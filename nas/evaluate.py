@@ -12,9 +12,10 @@ from cache.datasets.catalog import BY_NETWORK, open_dataset
 from cache.datasets.clips import LIMIT, Dataset, Split
 from nas.runs.store import read_settings
 from nas.settings.command_line import run_command
-from nas.settings.config import REFRESH_RULE, ComputeConfig, DatasetName, MachineConfig, is_refresh, require
+from nas.settings.config import REFRESH_RULE, DatasetName, is_refresh
 from nas.settings.config_files import CONFIG_FILE
-from nas.settings.errors import RunError
+from nas.settings.errors import RunError, require
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 
 if TYPE_CHECKING:
     from nas.evaluation.data import EvaluationData

@@ -17,8 +17,8 @@ from cache.datasets.shapes import Shapes
 from cache.images import IMAGENET_MEAN, IMAGENET_STD
 from nas.networks.onnx_example import PROGRAM
 from nas.settings.command_line import run_command
-from nas.settings.config import REFRESH_RULE, is_refresh, require
-from nas.settings.errors import RunError
+from nas.settings.config import REFRESH_RULE, is_refresh
+from nas.settings.errors import RunError, require
 
 if TYPE_CHECKING:
     from nas.networks.onnx_graphs import Graphs

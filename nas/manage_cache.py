@@ -16,9 +16,9 @@ from cache.errors import DataError
 from nas.runs.comparable import read_run
 from nas.runs.progress import duration
 from nas.settings.command_line import run_command
-from nas.settings.config import MachineConfig
 from nas.settings.config_files import CONFIG_FILE
 from nas.settings.errors import RunError
+from nas.settings.machine_config import MachineConfig
 
 HEADERS: Final = ("what", "where", "data", "MB", "last used", "used by")
 

@@ -13,15 +13,9 @@ from tyro.conf import arg
 from nas.landscapes.search import Found
 from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
-from nas.settings.config import (
-    ControllerConfig,
-    EvolutionConfig,
-    PPOConfig,
-    PredictorConfig,
-    SearchConfig,
-    SpaceConfig,
-    require,
-)
+from nas.settings.config import SearchConfig, SpaceConfig
+from nas.settings.errors import require
+from nas.settings.strategy_config import ControllerConfig, EvolutionConfig, PPOConfig, PredictorConfig
 
 BUDGETS = (40, 100, 200, 400)  # trials after which a search is looked at, beside its end
 

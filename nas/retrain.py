@@ -17,8 +17,9 @@ from nas.runs.ranking import RELATIVE, along_front
 from nas.runs.store import read_settings, read_trials
 from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
-from nas.settings.config import ComputeConfig, SearchConfig, require
-from nas.settings.errors import RunError
+from nas.settings.config import SearchConfig
+from nas.settings.errors import RunError, require
+from nas.settings.machine_config import ComputeConfig
 from nas.settings.retrain_config import RetrainConfig, without_labels
 from nas.settings.seeding import stream
 from nas.settings.wording import wording

@@ -21,9 +21,9 @@ from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
 from nas.settings.automatic import load_space, require_number, resolve_auto
 from nas.settings.command_line import log_to, run_command
-from nas.settings.config import CandidateConfig, SearchConfig, require
+from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.config_files import identity, to_mapping
-from nas.settings.errors import RunError
+from nas.settings.errors import RunError, require
 from nas.settings.seeding import stream
 from nas.strategies.strategy import Exportable, Resumable, Strategy
 from nas.training.candidates.beside_search import confirm, evaluate_fixed_points

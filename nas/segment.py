@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from nas.settings.command_line import run_command
-from nas.settings.config import REFRESH_RULE, ComputeConfig, is_refresh, require
-from nas.settings.errors import RunError
+from nas.settings.config import REFRESH_RULE, is_refresh
+from nas.settings.errors import RunError, require
+from nas.settings.machine_config import ComputeConfig
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from nas.settings.config import ComputeConfig, SearchConfig, SpaceConfig
+from nas.settings.config import SearchConfig, SpaceConfig
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig
 from searchspace.space import Space
 
 if TYPE_CHECKING:

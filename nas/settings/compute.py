@@ -8,8 +8,8 @@ from typing import Final
 import torch
 
 from cache.cores import usable_cores
-from nas.settings.config import ComputeConfig
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig
 
 GIB: Final = 2**30
 

@@ -1,11 +1,10 @@
-"""Every setting of every command: one default, one sentence, one check each.
+"""Every setting of searches and of what comes before them: one default, one sentence, one check each.
 
 The defaults are the protocol on CamVid of Nekrasov et al., "Architecture Search of Dynamic Cells for Semantic Video
 Segmentation", WACV 2020, but for the loss of candidates and the strategy, which `--preset paper` sets as there. A data
 set or a preset overrides them with a YAML file from `nas/settings/presets/`.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
@@ -13,17 +12,13 @@ from typing import Annotated, Final, Literal, get_args
 from tyro.conf import arg
 
 from cache.datasets.clips import LIMIT
-from nas.settings.errors import RunError
+from nas.settings.errors import require
+from nas.settings.machine_config import ComputeConfig, MachineConfig
+from nas.settings.strategy_config import ControllerConfig, EvolutionConfig, PPOConfig, PredictorConfig
 
 DatasetName = Literal["camvid", "cityscapes", "shapes", "folder", "video"]
 EncoderName = Literal["mobilenet_v2"]
 StrategyName = Literal["ppo", "ppo_plain", "random", "evolution"]
-
-
-def require(condition: bool, rule: str, value: object) -> None:
-    """Raise RunError with the rule and what was given, unless the rule holds."""
-    if not condition:
-        raise RunError(f"{rule}, but got {value!r}")
 
 
 def is_refresh(frames: int | None) -> bool:
@@ -202,135 +197,6 @@ class CandidateConfig:
     def imitates(self) -> bool:
         """Tell whether the static network teaches, so that frames without labels count, too."""
         return self.dec_weight + self.logit_weight > 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ControllerConfig:
-    """Settings of the LSTM policy over tokens."""
-
-    hidden: int = 100
-    """Units of each of the LSTM's layers."""
-    layers: int = 2
-    """LSTM layers."""
-    init_range: float = 0.1
-    """Parameters start uniform in [-init_range, init_range]."""
-    factorised: bool = False
-    """Feed the LSTM its own output instead of the sampled token, as the ancestor's code does by accident."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PPOConfig:
-    """Settings of the policy update (Schulman et al. 2017, arXiv:1707.06347)."""
-
-    clip: float = 0.2
-    """Half-width of the trusted ratio interval [1 - clip, 1 + clip]."""
-    learning_rate: float = 3e-3
-    """Learning rate of Adam, constant."""
-    baseline_decay: float = 0.95
-    """Decay of the moving average of rewards that is the baseline of `ppo_plain`."""
-    buffer: int = 32
-    """Latest trials that an update goes through."""
-    minibatch: int = 32
-    """Trials an Adam step."""
-    update_epochs: int = 1
-    """Passes over the buffer at each update."""
-    entropy: float = 0.0
-    """Weight of the entropy bonus."""
-    clip_norm: float = 2.0
-    """Gradients longer than this are shortened to it."""
-
-    def __post_init__(self) -> None:
-        require(0 < self.clip < 1, "ppo.clip must lie in (0, 1)", self.clip)
-        require(0 <= self.baseline_decay < 1, "ppo.baseline-decay must lie in [0, 1)", self.baseline_decay)
-        require(self.learning_rate > 0, "ppo.learning-rate must be positive", self.learning_rate)
-        require(min(self.buffer, self.minibatch, self.update_epochs) >= 1, "ppo sizes must be at least 1", self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictorConfig:
-    """Settings of what `ppo` learns from a predictor of rewards, fitted on the trials so far."""
-
-    start: int = 16
-    """Rewards before the predictor is fitted for the first time."""
-    every: int = 4
-    """Rewards between two fits, and between two updates of the policy."""
-    samples: int = 32
-    """Samples of the policy whose predicted rewards an update goes through, and as many that may be proposed."""
-    mutants: int = 100
-    """Mutants of the best cells that may be proposed, in each of four steps."""
-    optimism: float = 0.5
-    """Standard deviations of the prediction that are added to it when cells are compared for being proposed."""
-
-    def __post_init__(self) -> None:
-        require(self.start >= 2, "predictor.start must be at least 2", self.start)
-        require(min(self.every, self.samples, self.mutants) >= 1, "predictor sizes must be at least 1", self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvolutionConfig:
-    """Settings of regularised evolution (Real et al. 2019, arXiv:1802.01548)."""
-
-    population: int = 10
-    """Latest trials that may be parents; the first ones are drawn uniformly."""
-    tournament: int = 5
-    """Members drawn to compete for being the parent; the best reward wins."""
-
-    def __post_init__(self) -> None:
-        fits = 1 <= self.tournament <= self.population
-        require(fits, "evolution.tournament must lie in [1, evolution.population]", self.tournament)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComputeConfig:
-    """Settings of device and precision. These change the last digits, so a run keeps them."""
-
-    device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
-    threads: Literal["auto"] | int = "auto"
-    """CPU threads of a worker; `auto` shares the cores that this process may use among the workers, when the run is
-    created, and asks for no more than $OMP_NUM_THREADS."""
-
-    def __post_init__(self) -> None:
-        require(self.threads == "auto" or self.threads >= 1, "threads must be at least 1, or auto", self.threads)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineConfig:
-    """Settings of places and workers. Nothing here changes a number; a resumed run may differ in it."""
-
-    data_root: Path | None = None
-    """Folder of the data set; by default $DYNCELL_DATA."""
-    cache_dir: Path | None = None
-    """Folder for features and static networks; by default $DYNCELL_CACHE or ~/.cache/dyncell."""
-    cache_memory: Literal["auto"] | float = "auto"
-    """GiB of features that may be held: on the GPU if they fill half of it at most, else in memory that the workers of
-    a machine share. Larger ones are streamed from their file, with the same results. `auto` is half of the memory of
-    the machine that a worker is on."""
-    executor: Literal["auto", "inline", "ray"] = "auto"
-    """`inline` works in this process, `ray` in actors that survive crashes; `auto` is ray for 2 workers or more."""
-    workers: int = 1
-    """Candidates trained at the same time."""
-    gpus_per_worker: float = 1.0
-    """Share of a GPU that a Ray worker claims on a CUDA device, e.g. 0.5."""
-    address: str = "local"
-    """`local` starts a private Ray; `auto` or HOST:PORT joins a cluster."""
-    timeout: float = 3600.0
-    """Seconds after which a Ray worker's candidate is given up as failed."""
-
-    @property
-    def cache(self) -> Path:
-        """Folder for features and static networks: `cache_dir`, or what stands in for it."""
-        return self.cache_dir or Path(os.environ.get("DYNCELL_CACHE") or Path.home() / ".cache" / "dyncell")
-
-    def __post_init__(self) -> None:
-        require(self.workers >= 1, "workers must be at least 1", self.workers)
-        require(self.timeout > 0, "timeout must be positive", self.timeout)
-        bounded = self.cache_memory == "auto" or self.cache_memory > 0
-        require(bounded, "cache-memory must be positive, or auto", self.cache_memory)
-        alone = self.executor != "inline" or self.workers == 1
-        require(alone, "--executor inline has one worker; take --executor ray for more", self.workers)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,3 +7,9 @@ class RunError(ValueError):
 
 class NonFiniteError(ArithmeticError):
     """A loss, a gradient or a logit became infinite or NaN; nothing was made of it, no step and no score."""
+
+
+def require(condition: bool, rule: str, value: object) -> None:
+    """Raise RunError with the rule and what was given, unless the rule holds."""
+    if not condition:
+        raise RunError(f"{rule}, but got {value!r}")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from nas.settings.config import require
+from nas.settings.errors import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from cache.atomic import atomic_path
-from nas.settings.config import ControllerConfig
 from nas.settings.seeding import stream
+from nas.settings.strategy_config import ControllerConfig
 from searchspace.space import Decision
 
 

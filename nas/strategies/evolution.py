@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from numpy.random import Generator, default_rng
 
 from nas.runs.trial import Trial
-from nas.settings.config import EvolutionConfig
 from nas.settings.seeding import stream
+from nas.settings.strategy_config import EvolutionConfig
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 

@@ -21,8 +21,8 @@ from numpy.random import default_rng
 from torch import Generator, Tensor
 
 from nas.runs.trial import Trial
-from nas.settings.config import ControllerConfig, PPOConfig, PredictorConfig
 from nas.settings.seeding import stream
+from nas.settings.strategy_config import ControllerConfig, PPOConfig, PredictorConfig
 from nas.strategies.controller import Controller
 from nas.strategies.ppo import Experience, imitate, minibatches, policy_loss, single_thread
 from nas.strategies.predictor import Predictor, Tokens, Values

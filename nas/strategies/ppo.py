@@ -17,8 +17,8 @@ import torch
 from torch import Generator, Tensor
 
 from nas.runs.trial import Trial
-from nas.settings.config import ControllerConfig, PPOConfig
 from nas.settings.seeding import stream
+from nas.settings.strategy_config import ControllerConfig, PPOConfig
 from nas.strategies.controller import Controller
 from nas.training.fit import fit
 from searchspace.genotype import Genotype

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from baselines.fixed_points import FIXED_POINTS
-from nas.settings.config import ControllerConfig
+from nas.settings.strategy_config import ControllerConfig
 from nas.strategies.controller import Controller
 from searchspace.modules.cell import DynamicCell
 from searchspace.space import Space

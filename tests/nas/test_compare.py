@@ -10,9 +10,10 @@ from nas.compare import Arguments, main, static_fact
 from nas.runs.comparable import Run, read_run, strategy_names
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
-from nas.settings.config import CandidateConfig, PPOConfig, SearchConfig, SpaceConfig
+from nas.settings.config import CandidateConfig, SearchConfig, SpaceConfig
 from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
+from nas.settings.strategy_config import PPOConfig
 from nas.strategies.catalog import settings_of
 from searchspace.space import Space
 

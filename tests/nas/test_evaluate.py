@@ -16,9 +16,10 @@ from nas.evaluate import Arguments, main, run_of, with_settings_of
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.runs.store import RunStore
-from nas.settings.config import ComputeConfig, DataConfig, MachineConfig, SearchConfig
+from nas.settings.config import DataConfig, SearchConfig
 from nas.settings.config_files import to_mapping
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 
 CLASSES = len(Shapes.classes)
 STATIC = {"classes": Shapes.classes, "size": (32, 48)}

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from nas.runs.store import RunStore, read_config, read_settings, read_trials
 from nas.runs.trial import Trial
 from nas.settings import older_files
-from nas.settings.config import CandidateConfig, MachineConfig, PPOConfig, SearchConfig, StaticConfig
+from nas.settings.config import CandidateConfig, SearchConfig, StaticConfig
 from nas.settings.config_files import identity, read_mapping, to_mapping, write_mapping
 from nas.settings.errors import RunError
+from nas.settings.machine_config import MachineConfig
+from nas.settings.strategy_config import PPOConfig
 from searchspace.genotype import Block, Choice, Genotype
 
 SKIP, CONCAT = Choice("skip"), Choice("concat")

@@ -8,9 +8,10 @@ import torch
 from nas.settings import compute as machine
 from nas.settings.automatic import load_space, require_number, resolve_auto
 from nas.settings.compute import Compute
-from nas.settings.config import CandidateConfig, ComputeConfig, DataConfig, MachineConfig, SearchConfig, SpaceConfig
+from nas.settings.config import CandidateConfig, DataConfig, SearchConfig, SpaceConfig
 from nas.settings.config_files import from_mapping
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 from nas.settings.older_files import AUTO_WAS, respell
 from nas.settings.retrain_config import RecipeConfig, RetrainConfig
 from searchspace.space import Space

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from nas.settings.compute import resolve, start, threads_of_worker
-from nas.settings.config import ComputeConfig
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig
 
 
 def test_auto_on_a_cpu_is_float32():

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import yaml
 
-from nas.settings.config import PPOConfig, SearchConfig, StaticConfig
+from nas.settings.config import SearchConfig, StaticConfig
 from nas.settings.config_files import (
     from_mapping,
     overlay,
@@ -12,6 +12,7 @@ from nas.settings.config_files import (
     write_mapping,
 )
 from nas.settings.errors import RunError
+from nas.settings.strategy_config import PPOConfig
 
 
 def test_a_configuration_survives_the_trip_through_yaml(tmp_path):

@@ -9,7 +9,8 @@ import torch
 
 from baselines.fixed_points import FIXED_POINTS
 from nas.runs.trial import Trial
-from nas.settings.config import ControllerConfig, EvolutionConfig, SearchConfig
+from nas.settings.config import SearchConfig
+from nas.settings.strategy_config import ControllerConfig, EvolutionConfig
 from nas.strategies.catalog import STRATEGIES, make_strategy
 from nas.strategies.saved_strategy import SavedStrategy
 from nas.strategies.strategy import Resumable, Strategy

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from baselines.fixed_points import FIXED_POINTS
-from nas.settings.config import ControllerConfig
+from nas.settings.strategy_config import ControllerConfig
 from nas.strategies.controller import Controller
 from searchspace.choices import Choice
 from searchspace.space import Space

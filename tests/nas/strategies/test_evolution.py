@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 
 from nas.runs.trial import Trial
-from nas.settings.config import EvolutionConfig
+from nas.settings.strategy_config import EvolutionConfig
 from nas.strategies.evolution import Evolution, mutate
 from nas.strategies.uniform import Uniform
 from searchspace.space import Space

@@ -9,7 +9,7 @@ import torch
 from nas.landscapes.catalog import make_landscape
 from nas.landscapes.search import replay
 from nas.runs.trial import Trial
-from nas.settings.config import ControllerConfig, PPOConfig, PredictorConfig
+from nas.settings.strategy_config import ControllerConfig, PPOConfig, PredictorConfig
 from nas.strategies.guided_ppo import GuidedPPO, mutants
 from searchspace.space import Space
 

@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from nas.runs.trial import Trial
-from nas.settings.config import PPOConfig, SearchConfig
+from nas.settings.config import SearchConfig
+from nas.settings.strategy_config import PPOConfig
 from nas.strategies.catalog import make_strategy
 from searchspace.space import Space
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nas.runs.trial import Trial
-from nas.settings.config import ControllerConfig, PPOConfig
+from nas.settings.strategy_config import ControllerConfig, PPOConfig
 from nas.strategies.controller import Controller
 from nas.strategies.ppo import PPO, Experience, clipped_surrogate
 from searchspace.space import Space

@@ -9,8 +9,9 @@ import torch
 
 from nas.runs.trial import Trial
 from nas.search import search
-from nas.settings.config import ControllerConfig, PPOConfig, SearchConfig
+from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
+from nas.settings.strategy_config import ControllerConfig, PPOConfig
 from nas.strategies.ppo import PPO
 from nas.strategies.saved_strategy import EVERY, SavedStrategy
 from nas.training.candidates.early_stopping import EarlyStopping

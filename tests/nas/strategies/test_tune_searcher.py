@@ -3,8 +3,9 @@ import json
 import pytest
 
 from nas.runs.trial import Trial
-from nas.settings.config import ControllerConfig, SearchConfig
+from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
+from nas.settings.strategy_config import ControllerConfig
 from nas.strategies.catalog import make_strategy
 from nas.strategies.tune_searcher import StrategySearcher
 from searchspace.genotype import Genotype

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
-from nas.settings.config import ControllerConfig, EvolutionConfig, PPOConfig, SearchConfig
+from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
+from nas.settings.strategy_config import ControllerConfig, EvolutionConfig, PPOConfig
 from nas.strategies.catalog import make_strategy
 from nas.strategies.evolution import Evolution
 from nas.strategies.ppo import PPO

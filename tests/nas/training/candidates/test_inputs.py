@@ -7,7 +7,8 @@ from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.settings.compute import Compute
-from nas.settings.config import ComputeConfig, DataConfig, MachineConfig, SearchConfig, StaticConfig
+from nas.settings.config import DataConfig, SearchConfig, StaticConfig
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 from nas.training.candidates.inputs import prepare
 
 CLASSES = list(Shapes().classes)

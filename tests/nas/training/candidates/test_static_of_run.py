@@ -6,9 +6,10 @@ import torch
 from cache.datasets.shapes import Shapes
 from cache.extract import features_spec, fingerprint_of
 from cache.static.network import StaticNetwork, save_checkpoint
-from nas.settings.config import ComputeConfig, DataConfig, SearchConfig
+from nas.settings.config import DataConfig, SearchConfig
 from nas.settings.config_files import write_mapping
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig
 from nas.training.candidates import inputs as module
 from nas.training.candidates.inputs import static_of_run
 
