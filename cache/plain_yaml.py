@@ -6,7 +6,7 @@ import yaml
 
 _DEEPEST: Final = 50  # levels; PyYAML takes minutes over thousands
 _WRONG: Final = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What PyYAML raises: the last five on dates, numbers and tags that look right and are not."""
+"""Errors that PyYAML raises: the last five on dates, numbers and tags that look right and are not."""
 
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401 - whatever it holds

@@ -16,7 +16,7 @@ from cache.atomic import atomic_path
 from cache.errors import DataError
 
 DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError)
-"""What PyTorch's reader raises, beside errors of pickling and reading, where bytes of a file have changed."""
+"""Errors that PyTorch's reader raises, beside those of pickling and reading, where bytes of a file have changed."""
 _UNREADABLE: Final = (pickle.UnpicklingError, zipfile.BadZipFile, struct.error, OSError, EOFError, *DAMAGED)
 
 _FOLDER: Final = 0x10  # by which PyTorch leaves a part unread, and takes whatever its memory held before

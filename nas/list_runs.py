@@ -50,7 +50,7 @@ def main(arguments: Arguments) -> None:
 
 
 def _line(run: Run) -> tuple[object, ...]:
-    """What stands under `HEADERS`."""
+    """Fill in one row under `HEADERS`."""
     best = next(iter(ranking(run.trials)), None)
     worth = ("-", "-", "-")
     if best is not None:
@@ -71,7 +71,7 @@ def _retrained(directory: Path) -> int:
 
 
 def _written(directory: Path) -> float:
-    """When the last trial was recorded, or the run created; seconds since the epoch."""
+    """Find when the last trial was recorded, or the run created; seconds since the epoch."""
     log = directory / TRIALS
     return (log if log.exists() else directory / CONFIG_FILE).stat().st_mtime
 

@@ -84,7 +84,8 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Train every network that is not there yet, and print what they score on the validation list."""
-    from nas.training.video.results import FOLDER  # loads torch, for which --help need not wait
+    from nas.training.saved_training import BEST  # these load torch, for which --help need not wait
+    from nas.training.video.results import FOLDER
 
     search = read_settings(arguments.run)
     if arguments.dataset and arguments.data_root and not arguments.label:  # beside the networks that are adapted
@@ -111,7 +112,7 @@ def main(arguments: Arguments) -> None:
             diverged.append(folder.name)
         else:
             scores = [f"{100 * meta[score]:.2f}" if score in meta else "-" for score in columns.values()]
-            rows.append([name, k, *scores, meta["epoch"], folder / "network.pt"])
+            rows.append([name, k, *scores, meta["epoch"], folder / BEST])
     print(tabulate(rows, ("network", "seed", *columns, "best epoch", "checkpoint"), "github", disable_numparse=True))
     if words.note:
         print(words.note)
@@ -147,9 +148,10 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
 
 def start_of(arguments: Arguments, name: str, seed: int) -> Path | None:
     """Find what a network of the run was retrained to, which goes on from there on a video; None if it was not."""
+    from nas.training.saved_training import BEST
     from nas.training.video.results import FOLDER
 
-    path = arguments.run / FOLDER / f"{name.removesuffix(f'-{arguments.label}')}-seed{seed}" / "network.pt"
+    path = arguments.run / FOLDER / f"{name.removesuffix(f'-{arguments.label}')}-seed{seed}" / BEST
     if path.exists():
         return path
     log.warning("there is no %s: %s starts from the static network, with a new cell", path, name)

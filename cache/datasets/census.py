@@ -1,4 +1,4 @@
-"""What the labels of a split hold: pixels of each class, frame by frame, counted once and remembered.
+"""Census of the labels of a split: pixels of each class, frame by frame, counted once and remembered.
 
 Counting reads every mask, so what cannot be read or is no label comes out here, before anything is trained on it.
 """

@@ -1,4 +1,4 @@
-"""What is wrong or suspicious about labels and windows, in words, with the way out."""
+"""Findings on labels and windows: faults and suspicions in words, with the way out."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

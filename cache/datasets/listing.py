@@ -15,7 +15,7 @@ MASK_SUFFIXES: Final = frozenset({".png"})
 PICTURE_SUFFIXES: Final = IMAGE_SUFFIXES | frozenset(
     {".tif", ".tiff", ".gif", ".jp2", ".jxl", ".avif", ".heic", ".heif", ".pgm", ".pnm", ".tga", ".exr", ".dng", ".npy"}
 )
-"""What a frame or a mask may be saved as by other tools; where it is not read, somebody misses it."""
+"""Endings that other tools give a frame or a mask; where such a file is not read, somebody misses it."""
 _CLUTTER: Final = frozenset(
     {
         "thumbs.db",

@@ -17,20 +17,20 @@ from cache.errors import DataError
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen of the frames of a split."""
+    """Record of what the frames of a split were found to be."""
 
     split: Split
     frames: tuple[Frame, ...]
     problems: tuple[str, ...]
-    """What cannot be read or used, in the order of frames."""
+    """Problems: what cannot be read or used, in the order of frames."""
     sizes: Counter[tuple[int, int]]
-    """How many frames have which height and width, as stored."""
+    """Sizes, height and width as stored, each with its number of frames."""
     digests: tuple[bytes | None, ...]
     """Hash of each frame's pixels; None of one that cannot be read."""
 
     @property
     def gaps(self) -> Counter[int]:
-        """How often which gap lies between a frame and the next one of its sequence, in frames of the video."""
+        """Gaps between a frame and the next one of its sequence, in frames of the video, each with its count."""
         return Counter(b.number - a.number for a, b in pairwise(self.frames) if a.sequence == b.sequence)
 
 

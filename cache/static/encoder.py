@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 from torch import Tensor, nn
 
 LAYERS: Final = ("layer1", "layer2", "layer3", "layer4")
-"""What the stages of every encoder give, from fine to coarse."""
+"""Features that the stages of every encoder give, from fine to coarse."""
 STRIDES: Final = dict(zip(LAYERS, (4, 8, 16, 32), strict=True))
 """Pixels of an image to one of each layer, which the cells' grids stand on."""
 

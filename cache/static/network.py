@@ -54,7 +54,7 @@ class StaticNetwork(nn.Module):
             raise ValueError(f"classes must be a whole number from 1 to {VOID}")
         self.classes, self.encoder_name = classes, encoder
         self.source: Mapping[str, Any] = own.source if own else {}
-        """What a network of one's own can be made from again; nothing for one of ours."""
+        """Source that a network of one's own can be made from again; nothing for one of ours."""
         heads = 0
         if own is not None:
             self.encoder, self.decoder = own.encoder, OnGrid(own.decoder, own.stride)
@@ -245,6 +245,6 @@ def of_shape(content: Mapping[str, Any]) -> StaticNetwork:
 
 
 def stored_weights(network: StaticNetwork) -> dict[str, Tensor]:
-    """All weights and statistics but those of the auxiliary heads, on the CPU."""
+    """Copy all weights and statistics but those of the auxiliary heads to the CPU, by name."""
     weights = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("auxiliary.")}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}

@@ -32,7 +32,7 @@ Cost = TypeVar("Cost", float, NDArray[np.float64])
 
 @dataclass(frozen=True)
 class Timing:
-    """How latency is measured."""
+    """Settings of a measurement of latency."""
 
     size: tuple[int, int]
     """Height and width of the images, in pixels."""

@@ -16,7 +16,7 @@ from searchspace.modules.cell import DynamicCell, Features, State
 
 
 class Head(Protocol):
-    """What replaces the decoder after the first frame: a dynamic cell, a fixed point or the per-frame network.
+    """Replacement of the decoder after the first frame: a dynamic cell, a fixed point or the per-frame network.
 
     It is a module of PyTorch, too. It says by values what it is and what it costs, and nobody asks for its class.
     """

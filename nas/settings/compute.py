@@ -22,6 +22,11 @@ class Compute:
     dtype: torch.dtype | None
     """Precision of convolutions under `autocast`; None is float32 throughout."""
 
+    @property
+    def kind(self) -> str:
+        """Name of all that changes the digits of a result: `cuda torch.bfloat16`, on whichever GPU."""
+        return f"{self.device.type} {self.dtype}"
+
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context of a forward pass and its loss; weights stay in float32."""
         return torch.autocast(self.device.type, dtype=self.dtype or torch.bfloat16, enabled=self.dtype is not None)

@@ -20,6 +20,8 @@ from nas.runs.progress import duration
 log = logging.getLogger(__name__)
 
 STATE: Final = "training.pt"
+BEST: Final = "network.pt"
+CURVE: Final = "curve.csv"
 
 
 class Stateful(Protocol):
@@ -97,7 +99,7 @@ class SavedTraining:
             writer = csv.DictWriter(table, self.curve[0], lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.curve)
-            write_text(self._folder / "curve.csv", table.getvalue())
+            write_text(self._folder / CURVE, table.getvalue())
 
     def finish(self) -> None:
         """Mark the training as over."""

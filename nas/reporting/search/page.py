@@ -19,7 +19,8 @@ from nas.reporting.search.confirmed import confirmed_table, confirmed_winner
 from nas.reporting.search.tables import KEY, best_cells, failures, outcomes, winners
 from nas.runs.trial import Trial
 from nas.settings.wording import wording
-from nas.training.video.results import BEST, FOLDER, training_state
+from nas.training.saved_training import BEST
+from nas.training.video.results import FOLDER, training_state
 
 HTML: Final = "report.html"
 DATA: Final = Path("plots/data.svg")

@@ -72,7 +72,7 @@ def cost(
             return logits
 
     latency = measure(later_frame, clips.compute.device, repeats=REPEATS).median
-    network = VideoNetwork(copy.deepcopy(static), copy.deepcopy(head), refresh)  # copies, as it may join classifiers
+    network = VideoNetwork(copy.deepcopy(static), head, refresh)  # a copy, as it may be given the head's classifier
     whole = count_costs(network, clips.image_size)
     sizes = {**clips.sizes, "layer1": layer1}
     counts = complexity(head, sizes, static.decoder) | {name: whole[name] for name in RELATIVE}

@@ -66,7 +66,7 @@ class EvaluatorSpec:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a candidate stands after some epochs."""
+    """Standing of a candidate after some epochs."""
 
     epochs: int
     """Number of epochs trained."""

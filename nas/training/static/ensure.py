@@ -23,7 +23,7 @@ from cache.static.network import load_checkpoint
 from nas.settings.compute import Compute
 from nas.settings.config import PretrainConfig
 from nas.settings.errors import NonFiniteError, RunError
-from nas.training.saved_training import is_unfinished
+from nas.training.saved_training import BEST, is_unfinished
 from nas.training.static.adopt import adopt
 from nas.training.static.pretraining import Pretraining
 from nas.training.validation_list import check_readable
@@ -50,7 +50,7 @@ def ensure_static(config: PretrainConfig, dataset: Dataset, cache_dir: Path, com
     facts = _identity(config, dataset, encoder, compute)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_dir / "static" / f"{dataset.name}-{digest}"
-    path = folder / "network.pt"
+    path = folder / BEST
     with one_builder(path):
         if not _is_finished(path):
             _train(config, dataset, encoder, compute, folder, facts)
@@ -76,7 +76,7 @@ def scores_on(facts: Mapping[str, Any], dataset: Dataset, size: tuple[int, int])
 
 
 def training_frames(config: PretrainConfig, dataset: Dataset) -> tuple[Frame, ...]:
-    """The whole training list, or its meta-train part where the static network shall not see meta-val."""
+    """Take the whole training list, or its meta-train part where the static network shall not see meta-val."""
     frames = dataset.frames("train")
     if config.static.train_on == "train":
         return frames
@@ -119,7 +119,7 @@ def _train(
 
 
 def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, compute: Compute) -> dict[str, Any]:
-    """All that the weights depend on, JSON-able."""
+    """List all that the weights depend on, JSON-able."""
     recipe = asdict(config.static)
     del recipe["checkpoint"], recipe["encoder_weights"], recipe["network"]
     if recipe["encoder"] == FIRST:
@@ -133,7 +133,7 @@ def _identity(config: PretrainConfig, dataset: Dataset, encoder: Path | None, co
         "recipe": recipe,
         "encoder": hashlib.sha256(encoder.read_bytes()).hexdigest() if encoder else None,
         "seed": config.seed,
-        "compute": f"{compute.device.type} {compute.dtype}",
+        "compute": compute.kind,
     }
 
 

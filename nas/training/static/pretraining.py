@@ -27,7 +27,7 @@ from nas.training.augmentation import augment
 from nas.training.fit import fit
 from nas.training.losses import class_weights, cross_entropy
 from nas.training.optimizers import MOMENTUM, poly
-from nas.training.saved_training import SavedTraining, Stateful
+from nas.training.saved_training import BEST, SavedTraining, Stateful
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Pretraining:
             self._saved.time_left(config.epochs),
         )
         if better:
-            save_checkpoint(self._folder / "network.pt", self._network, self._meta | {"epoch": done} | scores)
+            save_checkpoint(self._folder / BEST, self._network, self._meta | {"epoch": done} | scores)
         self._saved.save()
         self._train_mode()
         return True

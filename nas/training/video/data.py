@@ -1,4 +1,4 @@
-"""VideoData: what video networks learn from and are scored on."""
+"""VideoData: frames, windows and clips that video networks learn from and are scored on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class VideoData:
     checked: bool = False
     """Lead flow `NOWHERE` where it does not agree with the flow back, which stands in `flows`, too."""
     words: Wording = MASKS
-    """What scores are called: by whose labels they are."""
+    """Words for the scores, which say whose labels they are by."""
 
     @classmethod
     def of(

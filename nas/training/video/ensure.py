@@ -22,7 +22,7 @@ from nas.settings.config_files import read_mapping, write_mapping
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.seeding import stream
-from nas.training.saved_training import SavedTraining, is_unfinished
+from nas.training.saved_training import BEST, SavedTraining, is_unfinished
 from nas.training.video.etc_loss import temporal_terms
 from nas.training.video.inputs import VideoInputs
 from nas.training.video.retraining import Retraining
@@ -68,7 +68,7 @@ class VideoTraining:
             NonFiniteError: the training diverged.
             OSError: the folder cannot be written or the disk is full.
         """
-        path = folder / "network.pt"
+        path = folder / BEST
         with one_builder(path):
             origin = {} if start is None else {"start": sha256(start.read_bytes()).hexdigest()}
             self._bind(folder / "settings.yaml", {**self._inputs.identity, "seed": seed, **origin})
@@ -93,7 +93,7 @@ class VideoTraining:
             RunError: the folder holds another network.
             OSError: the folder cannot be written or the disk is full.
         """
-        path = folder / "network.pt"
+        path = folder / BEST
         with one_builder(path):
             self._bind(folder / "settings.yaml", {part: self._inputs.identity[part] for part in UNTRAINED})
             if not path.exists() or is_unfinished(folder):

@@ -104,7 +104,7 @@ def read_inputs(
         "static": weights_fingerprint(static),
         "data": [dataset.fingerprint(split) for split in ("train", "val")],
         "size": size,
-        "compute": f"{compute.device.type} {compute.dtype}",
+        "compute": compute.kind,
     }
     learnt = thin_labels(census.frames, recipe.label_every)
     labelled = [place for place, frame in enumerate(learnt) if frame.labelled]

@@ -10,13 +10,11 @@ from typing import Final
 
 from cache.errors import DataError
 from nas.settings.wording import AGREEMENT, MASKS
-from nas.training.saved_training import is_unfinished
+from nas.training.saved_training import BEST, CURVE, is_unfinished
 
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "retrained"  # in the run's directory
-BEST: Final = "network.pt"
-CURVE: Final = "curve.csv"
 
 
 def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:

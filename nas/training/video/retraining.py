@@ -35,7 +35,7 @@ from nas.training.augmentation import Views
 from nas.training.fit import fit
 from nas.training.losses import cross_entropy
 from nas.training.optimizers import MOMENTUM, poly
-from nas.training.saved_training import SavedTraining, Stateful
+from nas.training.saved_training import BEST, SavedTraining, Stateful
 from nas.training.video.data import VideoData
 from nas.training.video.teacher import Teacher, imitation
 from nas.training.video.windows import Windows, head_outputs, read_clip
@@ -205,7 +205,7 @@ class Retraining:
             ),
         )
         if better:
-            save_video_network(self._folder / "network.pt", self._network, {**self._meta, **self._saved.curve[-1]})
+            save_video_network(self._folder / BEST, self._network, {**self._meta, **self._saved.curve[-1]})
         self._saved.save()
         self._train_mode()
         return True
