@@ -102,9 +102,9 @@ def main(arguments: Arguments) -> None:
     networks = per_frame_first(checkpoints(arguments.checkpoints))
     run = run_of(arguments.checkpoints)
     arguments = arguments if run is None else with_settings_of(run, arguments)
-    where = f"{arguments.dataset or NO_RUN}-{arguments.split}"
-    folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")
     data = evaluation_data(arguments, networks)
+    where = f"{data.dataset.name}-{data.split}"
+    folder = arguments.output or (run / FOLDER / where if run else Path("runs") / f"{FOLDER}-{where}")
     clip, repeats = arguments.latency_clip, arguments.latency_repeats
     timings = [Timing(size, clip, repeats) for size in dict.fromkeys(arguments.latency_size or (data.size,))]
     report = EvaluationReport(folder, data, evaluation_facts(data, networks, timings, compute), arguments.panels)

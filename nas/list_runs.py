@@ -14,19 +14,22 @@ from nas.runs.progress import duration
 from nas.runs.ranking import ranking, reward_of
 from nas.runs.store import TRIALS
 from nas.settings.command_line import run_command
+from nas.settings.commands import invocation
 from nas.settings.config_files import CONFIG_FILE
 from nas.settings.errors import RunError
+from nas.settings.wording import wording
 
 log = logging.getLogger(__name__)
 
-HEADERS: Final = ("run", "data", "strategy", "seed", "trials", "best", "reward", "mIoU %", "retrained", "last trial")
+HEADERS: Final = ("run", "data", "strategy", "seed", "trials", "best", "reward", "score", "retrained", "last trial")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """List the runs of a folder, the one that was written to last on top.
 
-    Trials are those recorded of those asked for. Best is the trial with the highest reward, on meta-val; mIoU is its.
+    Trials are those recorded of those asked for. Best is the trial with the highest reward, on meta-val; the score is
+    its mIoU, or on a video without masks its agreement with the network that labels it.
     """
 
     folder: Positional[Path] = Path("runs")
@@ -39,7 +42,9 @@ def main(arguments: Arguments) -> None:
 
     directories = [path.parent for path in arguments.folder.glob(f"**/{CONFIG_FILE}")]
     if not directories:
-        raise RunError(f"there is no run in {arguments.folder}; `dyncell search` makes one, or name another folder")
+        raise RunError(
+            f"there is no run in {arguments.folder}; `{invocation('search')}` makes one, or name another folder"
+        )
     lines = []
     for directory in sorted(directories, key=_written, reverse=True):
         try:
@@ -54,9 +59,11 @@ def _line(run: Run) -> tuple[object, ...]:
     best = next(iter(ranking(run.trials)), None)
     worth = ("-", "-", "-")
     if best is not None:
-        worth = (best.name, f"{reward_of(best):.4f}", f"{100 * best.metrics.get('miou', math.nan):.1f}")
+        words = wording(run.config.data.dataset)
+        score = 100 * best.metrics.get(words.search[f"{words.miou} %"], math.nan)
+        worth = (best.name, f"{reward_of(best):.4f}", f"{words.miou} {score:.1f} %")
     return (
-        *(run.directory, run.config.data.dataset, run.config.strategy, run.config.seed),
+        *(run.directory, run.data, run.config.strategy, run.config.seed),
         *(f"{len(run.trials)}/{run.config.trials}", *worth),
         _retrained(run.directory) or "-",
         f"{duration(time.time() - _written(run.directory))} ago",

@@ -17,6 +17,7 @@ from nas.runs.ranking import RELATIVE, along_front
 from nas.runs.store import read_settings, read_trials
 from nas.settings.automatic import require_number
 from nas.settings.command_line import log_to, run_command
+from nas.settings.commands import invocation
 from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError, require
 from nas.settings.machine_config import ComputeConfig
@@ -58,7 +59,7 @@ class Arguments:
     """Cells to train instead: so many of those that no other beats in score without costing more, spread from the
     cheapest to the best; 0 trains the best by reward."""
     fixed_points: tuple[str, ...] | None = None
-    """Fixed points to train beside the cells; by default those of the search."""
+    """Fixed points to train beside the cells, each as long as a cell; by default all those of the search."""
     seeds: int = 1
     """Trainings of each network, with different seeds."""
     label: str = ""
@@ -136,12 +137,16 @@ def chosen_networks(arguments: Arguments, search: SearchConfig) -> dict[str, Gen
     if count and not ranked:
         raise RunError(
             f"no trial of the run {arguments.run} has finished, so there is no cell to retrain; continue the search "
-            "with `python -m nas.search`, or retrain the fixed points alone with --top-k 0"
+            f"with `{invocation('search')}`, or retrain the fixed points alone with --top-k 0"
         )
     if len(ranked) < count:
         where = " on its front" if arguments.pareto else ""
         log.warning("the run %s has %d cells%s, not %d", arguments.run, len(ranked), where, count)
     names = search.fixed_points if arguments.fixed_points is None else arguments.fixed_points
+    if names and arguments.fixed_points is None:
+        log.info(
+            "beside the cells the search's fixed points: %s; --fixed-points trains others or none", ", ".join(names)
+        )
     found = {f"cell{trial.number}": trial.genotype for trial in ranked} | select(FIXED_POINTS, names)
     return {labelled(name, arguments.label): genotype for name, genotype in found.items()}
 

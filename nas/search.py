@@ -77,12 +77,14 @@ def main(arguments: Arguments) -> None:
     space = load_space(arguments.config.space)
     config = with_teacher(resolve_auto(arguments.config, compute, space))
     fixed_points = select(FIXED_POINTS, config.fixed_points)
-    data_of(config)  # what is wrong with it is said before there is a run
+    data = data_of(config).name  # what is wrong with it is said before there is a run
     strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
-    with RunStore.open(run_directory(arguments, config), identity=identity(config), config=to_mapping(config)) as store:
+    directory = run_directory(arguments, data, config)
+    with RunStore.open(directory, identity=identity(config), config=to_mapping(config)) as store:
         require_streamed_scores(store)
         log_to(store.directory / "search.log")
-        log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, config.data.dataset)
+        log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, data)
+        store.bind("data", data)
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
         if config.candidate.cost == "latency":
@@ -124,15 +126,15 @@ def require_streamed_scores(store: RunStore) -> None:
         raise RunError(f"the trials of {store.directory} were scored otherwise than today: {OTHER_CODE}")
 
 
-def run_directory(arguments: Arguments, config: SearchConfig) -> Path:
-    """Return the directory of the run. Raises RunError for `--fork` without `--run`, or of a path."""
+def run_directory(arguments: Arguments, data: str, config: SearchConfig) -> Path:
+    """Return the directory of a run on `data`. Raises RunError for `--fork` without `--run`, or of a path."""
     if arguments.fork is not None:
         if arguments.run is None:
             raise RunError("--fork NAME starts from the settings of another run; say which with --run DIR")
         one_name = Path(arguments.fork).name == arguments.fork and arguments.fork not in ("", "..")
         require(one_name, "fork must be the name of a folder beside --run", arguments.fork)
         return arguments.run.parent / arguments.fork
-    return arguments.run or default_directory(Path("runs"), config)
+    return arguments.run or default_directory(Path("runs"), data, config)
 
 
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:

@@ -1,6 +1,10 @@
 """Names and colours of classes: what may stand as one, and colours for a data set that has none."""
 
 import colorsys
+from typing import Final
+
+VOID_COLOUR: Final = (0, 0, 0)
+"""Colour in which pictures show where there is no label, as CamVid and Cityscapes have it."""
 
 
 def made_up_colours(classes: int) -> tuple[tuple[int, int, int], ...]:

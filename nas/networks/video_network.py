@@ -15,6 +15,7 @@ from cache.errors import DataError
 from cache.static.network import FEATURES, StaticNetwork, of_shape, shape_of, stored_weights
 from cache.tensor_files import DAMAGED, brief, load_tensors, load_weights, save_tensors
 from nas.networks.heads import Head, build_head, full_state, head_on
+from nas.settings.commands import invocation
 from nas.settings.config import is_refresh
 from searchspace.genotype import Genotype
 from searchspace.modules.cell import State
@@ -118,7 +119,9 @@ def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
     """
     content = load_tensors(path)
     if content.get("format") != FORMAT:
-        raise DataError(f"{path} is not a video network that this version wrote; make one with `python -m nas.retrain`")
+        raise DataError(
+            f"{path} is not a video network that this version wrote; make one with `{invocation('retrain')}`"
+        )
     try:
         genotype = json.loads(content["genotype"])
         cell = None if genotype is None else Genotype.from_json(genotype)

@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from nas.runs.store import INPUTS_FILE, leaves, read_settings, read_trials
 from nas.runs.trial import Trial
+from nas.settings.commands import invocation
 from nas.settings.config import SearchConfig, StrategyName
 from nas.settings.config_files import identity, read_mapping, to_mapping
 from nas.settings.errors import RunError
@@ -29,6 +30,8 @@ class Run:
     """Fingerprint of the features that it was computed from, the static network included; `unknown` if not noted."""
     others: tuple[Trial, ...] = ()
     """Trials that no strategy asked for: fixed points and confirmations."""
+    data: str = UNKNOWN
+    """Name of the data set; of one's own, that which it has."""
 
 
 def read_run(directory: Path) -> Run:
@@ -39,7 +42,8 @@ def read_run(directory: Path) -> Run:
     sampled = tuple(numbered[place] for place in takewhile(numbered.__contains__, range(len(numbered))))
     inputs = read_mapping(directory / INPUTS_FILE) if (directory / INPUTS_FILE).exists() else {}
     others = tuple(trial for trial in trials if trial.number is None)
-    return Run(directory, config, sampled, str(inputs.get("features", UNKNOWN)), others)
+    features, data = str(inputs.get("features", UNKNOWN)), str(inputs.get("data", config.data.dataset))
+    return Run(directory, config, sampled, features, others, data)
 
 
 def require_one_problem(runs: Sequence[Run], settings_of: SettingsOf) -> None:
@@ -100,8 +104,9 @@ def budget(runs: Sequence[Run], trials: int | None) -> int:
     if trials is not None and not trials >= 1:
         raise RunError(f"trials must be at least 1, but got {trials}")
     if held < (trials or 1):
+        fewer = f", or compare with --trials {held}" if held else ""
         raise RunError(
-            f"{shortest.directory} has {held} trials, fewer than {trials or 1}; continue it with `python -m nas.search "
-            f"--run {shortest.directory} --trials N`" + (f", or compare with --trials {held}" if held else "")
+            f"{shortest.directory} has {held} trials, fewer than {trials or 1}; continue it with "
+            f"`{invocation('search')} --run {shortest.directory} --trials N`{fewer}"
         )
     return trials or held

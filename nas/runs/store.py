@@ -20,6 +20,7 @@ from typing import Any, Self
 from xxhash import xxh3_64_hexdigest
 
 from nas.runs.trial import Trial
+from nas.settings.commands import invocation
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import CONFIG_FILE, from_run, read_mapping, to_plain, write_mapping
 from nas.settings.config_files import identity as identity_of
@@ -116,7 +117,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     path = directory / CONFIG_FILE
     if not path.is_file():
         raise RunError(
-            f"there is no run in {directory}: it has no {CONFIG_FILE}; `python -m nas.search --run DIR` makes one"
+            f"there is no run in {directory}: it has no {CONFIG_FILE}; `{invocation('search')} --run DIR` makes one"
         )
     return read_mapping(path)
 

@@ -11,19 +11,20 @@ from nas.settings.config_files import CONFIG_FILE, identity
 from nas.settings.errors import RunError
 
 
-def default_directory(parent: Path, config: SearchConfig) -> Path:
+def default_directory(parent: Path, data: str, config: SearchConfig) -> Path:
     """Return the newest unfinished run of the same identity in `parent`, else `<dataset>-<date>-<seed>` there.
 
     So the same command goes on with what it began, whatever day it is.
 
     Args:
         parent: folder of runs; need not exist.
+        data: name of the data set.
         config: of the search, resolved as in the runs' own files.
     """
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    runs = sorted(parent.glob(f"{config.data.dataset}-*-{config.seed}/{CONFIG_FILE}"), reverse=True)
+    runs = sorted(parent.glob(f"{data}-*-{config.seed}/{CONFIG_FILE}"), reverse=True)
     unfinished = (path.parent for path in runs if _is_unfinished(path.parent, config))
-    return next(unfinished, parent / f"{config.data.dataset}-{today}-{config.seed}")
+    return next(unfinished, parent / f"{data}-{today}-{config.seed}")
 
 
 def _is_unfinished(directory: Path, config: SearchConfig) -> bool:

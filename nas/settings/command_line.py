@@ -12,7 +12,7 @@ import tyro
 
 from cache.errors import DataError
 from nas.settings.allocator import keep_freed_memory
-from nas.settings.commands import commands
+from nas.settings.commands import commands, invocation
 from nas.settings.config import PretrainConfig, SearchConfig
 from nas.settings.config_files import CONFIG_FILE, from_mapping, overlay, read_mapping
 from nas.settings.errors import NonFiniteError, RunError
@@ -58,17 +58,16 @@ def run_command(
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        command = shlex.join(["python", "-m", module, *sys.argv[1:]])
+        command = f"{_command_name(module)} {shlex.join(sys.argv[1:])}"
         print(f"stopped; what is finished is kept, and the same command goes on from there: {command}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(0)
 
 
 def _command_name(module: str) -> str:
-    """Tell how the command was called: as `dyncell search` or as `python -m nas.search`."""
+    """Tell how the command of a module was called."""
     names = {f"nas.{file}": name for name, file in commands().items()}
-    by_name = "dyncell" in (Path(word).stem for word in sys.orig_argv[1:3])
-    return f"dyncell {names[module]}" if by_name else f"python -m {module}"
+    return invocation(names[module]) if module in names else f"python -m {module}"
 
 
 class _LogFile(logging.FileHandler):

@@ -1,6 +1,7 @@
 """The commands: the files directly in `nas/`, each with the sentence that its docstring begins with. No torch."""
 
 import ast
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,12 @@ def commands() -> dict[str, str]:
     """List the commands: name -> its module in `nas`."""
     modules = [path.stem for path in NAS.glob("*.py") if not path.stem.startswith("__")]
     return dict(sorted((SHORT.get(module, module), module) for module in modules))
+
+
+def invocation(name: str) -> str:
+    """Say how to call a command the way that this one was: `dyncell search`, or else `python -m nas.search`."""
+    by_name = "dyncell" in (Path(word).stem for word in sys.orig_argv[1:3])
+    return f"dyncell {name}" if by_name else f"python -m nas.{commands()[name]}"
 
 
 def overview() -> str:

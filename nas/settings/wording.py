@@ -16,6 +16,8 @@ class Wording:
 
     miou: str
     """Name of the score that decides which network is best."""
+    of_class: str
+    """Name of the score of one class."""
     search: Mapping[str, str]
     """Heading of a table of trials -> name of the metric."""
     trained: Mapping[str, str]
@@ -30,6 +32,7 @@ class Wording:
 
 MASKS: Final = Wording(
     miou="mIoU",
+    of_class="IoU",
     search={"mIoU %": "miou", "fwIoU %": "fwiou", "mAcc %": "mean_accuracy"},
     trained={"mIoU %": "miou", "fwIoU %": "fwiou", "mAcc %": "mean_accuracy"},
     labels="label",
@@ -37,6 +40,7 @@ MASKS: Final = Wording(
 )
 AGREEMENT: Final = Wording(
     miou="agreement",
+    of_class="agreement",
     search={"agreement %": "agreement_miou", "agreed pixels %": "agreement"},
     trained={"agreement %": "miou", "agreed pixels %": "pixel_accuracy"},
     labels="label by the network",

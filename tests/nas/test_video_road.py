@@ -83,6 +83,14 @@ def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(netwo
     assert load_video_network(run / "retrained/cell0-there-seed0/network.pt")[1]["before"] > 0
     assert "per_frame-there starts from the static network" in adapted.stderr
 
+    labels, graphs = tmp_path / "labels", tmp_path / "graphs"
+    segmented = nas("segment", there, "--checkpoint", retrained, "--output", labels, "--threads", 1)
+    assert segmented.returncode == 0, segmented.stderr
+    assert len(list(labels.glob("**/*.png"))) >= 20
+    exported = nas("export", "--checkpoint", retrained, "--output", graphs)
+    assert exported.returncode == 0, exported.stderr
+    assert {path.name for path in graphs.glob("*.onnx")} == {"first.onnx", "later.onnx"}
+
 
 @pytest.mark.parametrize(
     ("flags", "words"),

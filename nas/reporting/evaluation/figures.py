@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from cache.datasets.palette import VOID_COLOUR
 from nas.reporting.evaluation.record import Row
 from nas.reporting.style import BLACK, LINES, MARKERS, explain, finish
 from nas.reporting.tabular import spread
@@ -67,8 +68,8 @@ def is_placed(row: Row) -> bool:
     return "relative_latency" in row.cost and all("miou" in seed for seed in row.scores)
 
 
-def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
-    """Draw the IoU of each class in the labels, a bar a network; whiskers are the standard deviation over seeds."""
+def class_bars(rows: Sequence[Row], names: Sequence[str], words: Wording = MASKS) -> Figure:
+    """Draw the score of each class in the labels, a bar a network; whiskers are the standard deviation over seeds."""
     places = [place for place in range(len(names)) if not np.isnan(rows[0].iou[0][place])]
     wide = 0.35 + 0.13 * len(rows)  # inches of a class; as many stand side by side as a page is wide
     beside = ceil(len(places) / ceil(len(places) * wide / WIDTH))
@@ -78,7 +79,7 @@ def class_bars(rows: Sequence[Row], names: Sequence[str]) -> Figure:
     for axes, line in zip(figure.subplots(len(lines), squeeze=False).flat, lines, strict=True):
         _bars(axes, rows, line)
         axes.set_xticks(range(len(line)), [names[place] for place in line])
-        finish(axes, "", "IoU (%)", "")
+        finish(axes, "", f"{words.of_class} (%)", "")
         axes.set(xlim=(-0.6, len(lines[0]) - 0.4), ylim=(0, 100))
         axes.set_axisbelow(True)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -121,7 +122,7 @@ def panels(
             axes.imshow(picture, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-    legend = [*zip(classes, colours, strict=True), (VOID_NAME, (0, 0, 0))]
+    legend = [*zip(classes, colours, strict=True), (VOID_NAME, VOID_COLOUR)]
     patches = [
         Patch(color=to_hex((red / 255, green / 255, blue / 255)), label=name) for name, (red, green, blue) in legend
     ]
@@ -134,5 +135,4 @@ def panels(
 
 def colour(classes: NDArray[np.uint8], colours: Sequence[Sequence[int]]) -> Picture:
     """Paint a map of classes (H, W) in their RGB colours; void, which has none, is black."""
-    known = classes < len(colours)
-    return np.where(known[..., None], np.array(colours, np.uint8)[np.where(known, classes, 0)], 0).astype(np.uint8)
+    return np.array([*colours, VOID_COLOUR], np.uint8)[np.minimum(classes, len(colours))]

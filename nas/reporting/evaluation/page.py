@@ -9,9 +9,9 @@ from nas.reporting.html_page import details, paragraph, picture, scrolling, term
 
 FOLDER: Final = "evaluation"  # in the run's directory, with a folder for each split that networks were evaluated on
 PICTURES: Final = {  # stem of the file -> caption
-    "accuracy": "{} against the mean latency of a clip's frames, over that of the per-frame network. The line joins "
-    "the networks that no other beats in it without being slower.",
-    "classes": "IoU of each class that the labels have.",
+    "accuracy": "{0.miou} against the mean latency of a clip's frames, over that of the per-frame network. The line "
+    "joins the networks that no other beats in it without being slower.",
+    "classes": "{0.of_class} of each class that the labels have.",
     "panels": "Some frames, their labels, and what each network's first seed makes of them; black has no label.",
 }
 KEY: Final = (
@@ -28,11 +28,12 @@ def evaluations(run: Path) -> dict[str, str]:
 
 def _section(folder: Path) -> tuple[str, str]:
     found = Evaluated.load(folder / RECORD)
-    drawn = {caption.format(found.words.miou): folder / f"{stem}.svg" for stem, caption in PICTURES.items()}
+    drawn = {caption.format(found.words): folder / f"{stem}.svg" for stem, caption in PICTURES.items()}
+    by_class = tables.classes(found.networks, found.classes, found.shares, "html")
     parts = [
         scrolling(tables.summary(found.rows, "html", found.agreed)) + paragraph(f"{found.words.note} {KEY}"),
         *(picture(path.read_bytes(), caption) for caption, path in drawn.items() if path.exists()),
-        details("IoU of each class, %", scrolling(tables.classes(found.networks, found.classes, found.shares, "html"))),
+        details(f"{found.words.of_class} of each class, %", scrolling(by_class)),
         details("Ways of scoring", scrolling(tables.protocols(found.rows, "html", found.agreed))),
         details("Latency, with the 10th and 90th percentile", scrolling(tables.latencies(found.networks, "html"))),
         details("How it was measured", terms(found.facts.items())),

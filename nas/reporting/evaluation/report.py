@@ -68,7 +68,7 @@ class EvaluationReport:
         if any(map(figures.is_placed, networks)):
             Plot("accuracy", figures.accuracy(networks, self._found.words)).save(self._folder)
         if any(self._found.shares):
-            Plot("classes", figures.class_bars(networks, dataset.classes)).save(self._folder)
+            Plot("classes", figures.class_bars(networks, dataset.classes, self._found.words)).save(self._folder)
         Plot("panels", figures.panels(self._pictures(), dataset.classes, dataset.colours)).save(self._folder)
 
     def _pictures(self) -> dict[str, list[Picture]]:
@@ -89,7 +89,7 @@ def _summary(found: Evaluated) -> str:
 
 def _text(found: Evaluated) -> str:
     """Write the text of `report.md`."""
-    by_class, bars = (found.networks, found.classes, found.shares), "![IoU of each class](classes.png)"
+    by_class, score = (found.networks, found.classes, found.shares), f"{found.words.of_class} of each class"
     sections = [
         f"# {found.title}",
         "\n".join(f"- **{name}**: {fact}" for name, fact in found.facts.items()),
@@ -99,7 +99,7 @@ def _text(found: Evaluated) -> str:
         else "",
         *("## Ways of scoring", tables.protocols(found.rows, agreed=found.agreed)),
         *("## Latency, with the 10th and 90th percentile", tables.latencies(found.networks)),
-        *("## IoU of each class, %", tables.classes(*by_class), bars),
+        *(f"## {score}, %", tables.classes(*by_class), f"![{score}](classes.png)"),
         *("## Frames", "![Frames, labels and predictions](panels.png)"),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"

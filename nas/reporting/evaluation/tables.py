@@ -73,7 +73,7 @@ def latencies(rows: Sequence[Row], form: str = "github") -> str:
 
 
 def classes(rows: Sequence[Row], names: Sequence[str], shares: Sequence[float], form: str = "github") -> str:
-    """Show IoU in percent, a line a class and a column a network, with the class's share of the labelled pixels."""
+    """Show the score of each class in percent, a line a class and a column a network, with its share of the pixels."""
     headers = ("class", "pixels %", *(row.name for row in rows))
     lines = [
         [name, f"{100 * share:.2f}", *(_mean_and_spread([iou[place] for iou in row.iou], 100, 2) for row in rows)]

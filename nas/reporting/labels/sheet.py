@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.datasets.clips import VOID, Dataset, Frame
+from cache.datasets.palette import VOID_COLOUR
 from cache.images import letterbox_image, letterbox_label
 from nas.labelled_video.overlay import BACKGROUND, Overlay
 
@@ -14,7 +15,6 @@ Pixels = NDArray[np.uint8]
 COLUMNS: Final = 3
 LONGEST: Final = 480
 """Longer side of a frame on the sheet, in pixels."""
-VOID_COLOUR: Final = (255, 255, 255)
 _GAP: Final = 6  # pixels
 
 

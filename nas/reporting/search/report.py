@@ -21,6 +21,7 @@ from nas.runs.ranking import sampled
 from nas.runs.store import read_settings, read_trials
 from nas.runs.trial import Trial
 from nas.settings.automatic import load_space
+from nas.settings.commands import invocation
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping, to_mapping, write_mapping
 from nas.settings.wording import wording
@@ -98,4 +99,4 @@ def redraw(run: Path) -> list[Path]:
 
 def retraining(run: Path) -> str:
     """Return the command that goes on from a search."""
-    return f"python -m nas.retrain --run {shlex.quote(str(run))} --top-k 2"
+    return f"{invocation('retrain')} --run {shlex.quote(str(run))} --top-k 2"

@@ -34,7 +34,7 @@ def evaluate_fixed_points(
             if (name, seed) not in held and (name != STATIC or repetition == 0):
                 epochs = 0 if name == STATIC else None
                 jobs.append(Job(fixed_point=name, genotype=genotype, seed=seed, epochs=epochs))
-    _evaluate(executor, store, jobs, "fixed points")
+    _evaluate(executor, store, jobs, "fixed point")
 
 
 def confirm(
@@ -48,7 +48,7 @@ def confirm(
     ]
     if jobs:
         log.info("confirming the best cells and the fixed points: %d trainings of %d epochs", len(jobs), epochs)
-    _evaluate(executor, store, jobs, "confirmations", after_each)
+    _evaluate(executor, store, jobs, "confirmation", after_each)
 
 
 def _evaluate(
@@ -64,5 +64,5 @@ def _evaluate(
         for trial in collect(executor, waiting):
             store.append(trial)
             left -= 1
-            log.info("%s: %s [%d %s to go]", trial.name, outcome(trial), left, what)
+            log.info("%s: %s [%d %s%s to go]", trial.name, outcome(trial), left, what, "" if left == 1 else "s")
             after_each()

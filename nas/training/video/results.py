@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cache.errors import DataError
+from nas.settings.commands import invocation
 from nas.settings.wording import AGREEMENT, MASKS
 from nas.training.saved_training import BEST, CURVE, is_unfinished
 
@@ -50,7 +51,7 @@ def _files(path: Path) -> list[Path]:
     found = sorted([*path.glob(f"*/{BEST}"), *path.glob(f"{FOLDER}/*/{BEST}")])
     if not found:
         what = "no trained network in" if path.is_dir() else "no file or folder"
-        raise DataError(f"there is {what} {path}; `python -m nas.retrain --run RUN` makes networks")
+        raise DataError(f"there is {what} {path}; `{invocation('retrain')} --run RUN` makes networks")
     return found
 
 

@@ -22,7 +22,7 @@ class Windows:
     labels: Tensor
     """Class of each pixel, uint8 (T, N, H, W), `VOID` where there is none."""
     labelled: tuple[bool, ...]
-    """Whether any window has a label at all, for each of the T frames."""
+    """Marks of the T frames: true where any window has a label."""
     flows: Tensor | None = None
     """Flows (T - 1, N, 2, H, W) from each frame after the first to the one before it; None where none are needed."""
 

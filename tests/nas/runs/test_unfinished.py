@@ -26,21 +26,21 @@ def make(directory, config=CONFIG, trials=1):
 
 def test_a_run_of_an_earlier_day_goes_on(tmp_path):
     old = make(tmp_path / "shapes-2020-01-01-0")
-    assert default_directory(tmp_path, CONFIG) == old
+    assert default_directory(tmp_path, "shapes", CONFIG) == old
 
 
 def test_a_run_whose_best_cells_are_still_to_be_confirmed_goes_on(tmp_path):
     old, config = make(tmp_path / "shapes-2020-01-01-0", trials=2), replace(CONFIG, confirm=1, confirm_seeds=2)
-    assert default_directory(tmp_path, config) == old
+    assert default_directory(tmp_path, "shapes", config) == old
     with RunStore.open(old, identity=identity(config), config=to_mapping(config)) as store:
         for trial, seed in missing(store.trials, config):
             store.append(Trial(confirms=trial.name, genotype=CELL, status="finished", reward=0.5, seed=seed))
-    assert default_directory(tmp_path, config) != old
+    assert default_directory(tmp_path, "shapes", config) != old
 
 
 def test_the_newest_of_several_goes_on(tmp_path):
     _, newer = make(tmp_path / "shapes-2020-01-01-0"), make(tmp_path / "shapes-2020-01-02-0")
-    assert default_directory(tmp_path, CONFIG) == newer
+    assert default_directory(tmp_path, "shapes", CONFIG) == newer
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_newest_of_several_goes_on(tmp_path):
 )
 def test_a_run_that_is_finished_or_of_other_settings_is_left_alone(tmp_path, config, trials):
     old = make(tmp_path / "shapes-2020-01-01-0", config, trials)
-    new = default_directory(tmp_path, CONFIG)
+    new = default_directory(tmp_path, "shapes", CONFIG)
     assert new != old
     assert new.name.startswith("shapes-20")
     assert new.name.endswith("-0")
@@ -61,4 +61,4 @@ def test_a_run_that_is_finished_or_of_other_settings_is_left_alone(tmp_path, con
 def test_a_damaged_run_is_left_alone(tmp_path):
     old = make(tmp_path / "shapes-2020-01-01-0")
     (old / "config.yaml").write_text("a: [")
-    assert default_directory(tmp_path, CONFIG) != old
+    assert default_directory(tmp_path, "shapes", CONFIG) != old
