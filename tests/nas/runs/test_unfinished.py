@@ -62,3 +62,8 @@ def test_a_damaged_run_is_left_alone(tmp_path):
     old = make(tmp_path / "shapes-2020-01-01-0")
     (old / "config.yaml").write_text("a: [")
     assert default_directory(tmp_path, "shapes", CONFIG) != old
+
+
+def test_a_run_is_called_as_its_data_are_and_goes_on_with_no_other_data(tmp_path):
+    make(tmp_path / "shapes-2020-01-01-0")
+    assert default_directory(tmp_path, "walks", CONFIG).name.startswith("walks-20")
