@@ -21,7 +21,8 @@ SMALLEST: Final = 0.8  # side of the view in the clip's last frame, as a share o
 ZOOM: Final = -0.01, 0.03  # what the view grows by for each frame back in time: cameras go forwards more than back
 DRIFT: Final = 0.006, 0.015  # largest motion of the view down and across, in views a frame
 PARALLAX: Final = 0.006  # largest motion of a corner of the lattice beside that, in views a frame
-VERSION: Final = 1  # of all of the above: other clips are other data
+SPEED: Final = 0.2, 2.5  # factor of all motion in a clip: things stand still, and cars turn
+VERSION: Final = 2  # of all of the above: other clips are other data
 
 Vertices = NDArray[np.float64]
 
@@ -106,12 +107,13 @@ def vertices(still: str, age: int) -> Vertices:
     random = np.random.default_rng(int.from_bytes(hashlib.sha256(still.encode()).digest()[:8]))
     side = random.uniform(SMALLEST, 1)
     corner = random.uniform(0, 1 - side, 2)
+    time = age * random.uniform(*SPEED)
     zoom = random.uniform(*ZOOM)
     drift = random.uniform(-1, 1, 2) * DRIFT
     rows, columns = (each + 1 for each in LATTICE)
     parallax = random.uniform(-PARALLAX, PARALLAX, (rows, columns, 2))
     grid = np.stack(np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij"), axis=-1)
-    view = 0.5 + (grid - 0.5) * (1 + zoom * age) + (drift + parallax) * age
+    view = 0.5 + (grid - 0.5) * (1 + zoom * time) + (drift + parallax) * time
     return np.clip(corner + side * view, 0, 1)
 
 

@@ -43,7 +43,7 @@ class RecipeConfig:
     weight_decay: float = 0.0
     """Weight decay of all weights."""
     schedule: Literal["constant", "poly"] = "constant"
-    """Schedule of the rates end to end; `poly` takes them to 0 with power 0.9."""
+    """Schedule of the rates, alone and end to end; `poly` takes them to 0 with power 0.9 in each."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it, as in the search."""
     class_weights: bool = False

@@ -110,14 +110,15 @@ class Retraining:
         optimizers = {"head": second}
         if config.static_rate > 0:
             optimizers["static"] = _sgd(config, static, config.static_rate)
-        schedulers = {}
-        if config.schedule == "poly":
-            steps = max(1, len(together) * self._steps)
-            schedulers = {part: poly(optimizer, steps) for part, optimizer in optimizers.items()}
         return (
-            Phase("alone", alone, False, {"head": first}, {}),
-            Phase("end to end", together, config.static_rate > 0, optimizers, schedulers),
+            Phase("alone", alone, False, {"head": first}, self._schedulers({"head": first}, alone)),
+            Phase("end to end", together, config.static_rate > 0, optimizers, self._schedulers(optimizers, together)),
         )
+
+    def _schedulers(self, optimizers: Mapping[str, Optimizer], epochs: range) -> dict[str, LambdaLR]:
+        if self._config.schedule == "constant":
+            return {}
+        return {part: poly(optimizer, max(1, len(epochs) * self._steps)) for part, optimizer in optimizers.items()}
 
     def run(self, folder: Path, meta: Mapping[str, Any]) -> None:
         """Train to the end, leaving `network.pt` and `curve.csv` in `folder`.

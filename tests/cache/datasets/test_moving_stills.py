@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cache.datasets.clips import clips, meta_split, thin_labels, windows
-from cache.datasets.moving_stills import DRIFT, LATTICE, PARALLAX, ZOOM, MovingStills, seen, vertices
+from cache.datasets.moving_stills import DRIFT, LATTICE, PARALLAX, SPEED, ZOOM, MovingStills, seen, vertices
 from cache.datasets.shapes import Shapes
 
 LENGTH = 4
@@ -50,7 +50,7 @@ def test_a_view_stays_inside_the_picture_and_moves_no_faster_than_is_said(still,
     lattice, before = vertices(still, age), vertices(still, age + 1)
     assert lattice.min() >= 0
     assert lattice.max() <= 1
-    fastest = np.array(DRIFT) + PARALLAX + max(map(abs, ZOOM)) / 2
+    fastest = max(SPEED) * (np.array(DRIFT) + PARALLAX + max(map(abs, ZOOM)) / 2)
     assert (np.abs(lattice - before) <= fastest + 1e-9).all()
 
 
