@@ -1,7 +1,7 @@
 """`python -m nas.evaluate`: one table over trained networks, of what they get right, how steadily, and at what cost."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -19,6 +19,7 @@ from nas.settings.machine_config import ComputeConfig, MachineConfig
 
 if TYPE_CHECKING:
     from nas.evaluation.data import EvaluationData
+    from nas.networks.video_network import VideoNetwork
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,9 @@ class Arguments:
     whose report.html then shows them; of several runs or none, runs/evaluation-<dataset>-<split>."""
     size: tuple[int, int] | None = None
     """Working height and width; by default that of the networks' training."""
-    refresh: int | None = None
+    refresh: tuple[int, ...] = ()
     """Frames from one key frame to the next; 0 has none after the first frame of a clip. By default as each network was
-    trained."""
+    trained; several numbers give a line each, and so show what key frames buy."""
     window: Literal["auto"] | int = "auto"
     """Frames of a window, of which the last is scored; `auto` is as many as fill the longest memory, and at least 3."""
     panels: int = 4
@@ -73,7 +74,8 @@ class Arguments:
     def __post_init__(self) -> None:
         if not self.checkpoints:
             raise RunError("name at least one checkpoint or run with --checkpoints")
-        require(is_refresh(self.refresh), REFRESH_RULE, self.refresh)
+        for refresh in self.refresh:
+            require(is_refresh(refresh), REFRESH_RULE, refresh)
         if self.window != "auto" and self.window < 2:
             raise RunError(f"window must be at least 2 frames, or auto, but got {self.window}")
         if self.panels < 1 or (self.latency_clip or 0) < 0 or self.latency_clip == 1 or self.latency_repeats < 0:
@@ -89,8 +91,6 @@ def main(arguments: Arguments) -> None:
     # These load torch, for which --help and a bad flag need not wait.
     from nas.evaluation.network_cost import Timing, costs_at
     from nas.evaluation.scores import evaluate
-    from nas.networks.loading import load_network
-    from nas.networks.video_network import held
     from nas.reporting.evaluation.facts import evaluation_facts
     from nas.reporting.evaluation.page import FOLDER
     from nas.reporting.evaluation.report import EvaluationReport
@@ -110,18 +110,37 @@ def main(arguments: Arguments) -> None:
     report = EvaluationReport(folder, data, evaluation_facts(data, networks, timings, compute), arguments.panels)
     for number, (name, paths) in enumerate(networks.items(), start=1):
         log.info("network %d of %d: %s, %d seed(s)", number, len(networks), name, len(paths))
-        seeds = [load_network(path, len(data.classes), arguments.refresh)[0] for path in paths]
-        rows = {name: seeds}
-        if seeds[0].head.genotype is None and seeds[0].refresh:
-            rows[f"{name}, held"] = [held(network) for network in seeds]
-        for row, alike in rows.items():
-            scores = [evaluate(network, data, compute, report.shown, row) for network in alike]
-            report.add(row, scores, costs_at(alike[0], timings, compute))
+        for line, seeds in lines(name, paths, arguments.refresh, len(data.classes)):
+            scores = [evaluate(network, data, compute, report.shown, line) for network in seeds]
+            report.add(line, scores, costs_at(seeds[0], timings, compute))
     report.write_pictures()
     print(report.summary)
     print(folder / "report.md")
     if run:
         print(redraw(run)[-1])
+
+
+def lines(
+    name: str, paths: Sequence[Path], refreshes: Sequence[int], classes: int
+) -> Iterator[tuple[str, list["VideoNetwork"]]]:
+    """Yield the lines of one network, each with its name and the network of every seed.
+
+    A cell has a line for each number of frames between key frames. A per-frame network does not depend on it, but what
+    its key frames alone are worth does.
+    """
+    from nas.networks.loading import load_network
+    from nas.networks.video_network import held
+
+    for place, refresh in enumerate(refreshes or (None,)):
+        seeds = [load_network(path, classes, refresh)[0] for path in paths]
+        every = f", refresh {refresh}" if len(refreshes) > 1 else ""
+        if seeds[0].head.genotype is not None:
+            yield f"{name}{every}", seeds
+            continue
+        if place == 0:
+            yield name, seeds
+        if seeds[0].refresh:
+            yield f"{name}, held{every}", [held(network) for network in seeds]
 
 
 def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:

@@ -98,7 +98,7 @@ def test_a_wrong_setting_is_named(flags, words, tmp_path):
     [
         lambda refresh: segment.Arguments(source="a", checkpoint=Path("b"), refresh=refresh),
         lambda refresh: export.Arguments(checkpoint=Path("b"), output=Path("c"), refresh=refresh),
-        lambda refresh: evaluate.Arguments(checkpoints=(Path("b"),), refresh=refresh),
+        lambda refresh: evaluate.Arguments(checkpoints=(Path("b"),), refresh=(refresh,)),
         lambda refresh: dyncell.load("b", refresh=refresh),
     ],
     ids=["segment", "export", "evaluate", "load"],

@@ -12,7 +12,7 @@ from cache.datasets.camvid import CamVid
 from cache.datasets.shapes import Shapes
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
-from nas.evaluate import Arguments, main, run_of, with_settings_of
+from nas.evaluate import Arguments, lines, main, run_of, with_settings_of
 from nas.networks.heads import build_head
 from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.runs.store import RunStore
@@ -89,12 +89,28 @@ def test_a_run_and_a_static_network_become_one_report(tmp_path, capsys):
 @pytest.mark.usefixtures("few_clips")
 def test_key_frames_alone_stand_beside_a_per_frame_network(tmp_path):
     save_checkpoint(tmp_path / "network.pt", StaticNetwork(CLASSES), STATIC)
-    main(arguments(tmp_path, tmp_path / "network.pt", refresh=2, latency_repeats=2))
+    main(arguments(tmp_path, tmp_path / "network.pt", refresh=(2,), latency_repeats=2))
     static, held, _ = table(tmp_path / "out" / "networks.csv")
     assert held["network"] == f"{static['network']}, held"
     assert float(static["relative_latency"]) == 1 != float(held["relative_latency"])
     assert 0.5 < float(held["relative_macs"]) < 0.51
     assert static["first_miou"] == held["first_miou"]
+
+
+def test_each_distance_of_key_frames_is_a_line_but_for_the_network_that_has_none(tmp_path):
+    save_checkpoint(tmp_path / "network.pt", StaticNetwork(CLASSES), STATIC)
+    save(tmp_path, "tdnet")
+    [cell] = tmp_path.glob("tdnet*/network.pt")
+    of = {
+        name: list(lines(name, [path], (2, 5), CLASSES)) for name, path in [("t", cell), ("s", tmp_path / "network.pt")]
+    }
+    named = {
+        name: [(line, [network.refresh for network in seeds]) for line, seeds in each] for name, each in of.items()
+    }
+    assert named == {
+        "t": [("t, refresh 2", [2]), ("t, refresh 5", [5])],
+        "s": [("s", [2]), ("s, held, refresh 2", [2]), ("s, held, refresh 5", [5])],
+    }
 
 
 @pytest.mark.usefixtures("few_clips")
