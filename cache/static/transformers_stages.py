@@ -26,6 +26,9 @@ class PyramidStage(nn.Module):
 class WindowStage(nn.Module):
     """A stage of a Swin transformer, behind what halves the map of the stage before it."""
 
+    tied_to_a_size = "attention in windows"
+    """Name of the part of which an ONNX graph can only be made for frames of one size."""
+
     def __init__(self, merging: nn.Module | None, stage: nn.Module) -> None:
         super().__init__()
         self.merging, self.inner = merging, stage

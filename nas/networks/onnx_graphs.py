@@ -71,7 +71,16 @@ def why_one_size(network: VideoNetwork) -> str | None:
     """Name what ties the graphs of a network to one frame size, as far as that is known beforehand."""
     blocks = network.head.genotype.blocks if network.head.genotype else ()
     used = sorted({block.aggregation.name for block in blocks} & UNROLLED)
+    used += sorted({name for part in network.static.modules() if (name := _tied_to_a_size(part))})
     return f"{' and '.join(used)} is written out for one size" if used else None
+
+
+def _tied_to_a_size(part: nn.Module) -> str | None:
+    """Name a part of a network of one's own over whose open sizes the exporter thinks for longer than anybody waits."""
+    if isinstance(part, nn.AdaptiveAvgPool2d) and part.output_size not in (1, (1, 1)):
+        return "pooling to a fixed grid"
+    name: str | None = getattr(part, "tied_to_a_size", None)
+    return name
 
 
 @torch.no_grad()

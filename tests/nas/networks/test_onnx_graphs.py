@@ -138,6 +138,17 @@ def test_cells_whose_local_correlation_is_cut_into_tiles_are_for_one_size():
     assert [why_one_size(build(each)) for each in (None, CELL, FIXED_POINTS["tdnet"])] == [None] * 3
 
 
+def test_networks_that_pool_to_a_fixed_grid_or_attend_in_windows_are_for_one_size():
+    pooling, attending, whole = build(CELL), build(CELL), build(CELL)
+    pooling.static.grid = nn.AdaptiveAvgPool2d(2)
+    attending.static.windows = nn.Module()
+    attending.static.windows.tied_to_a_size = "attention in windows"
+    whole.static.mean = nn.AdaptiveAvgPool2d(1)
+    assert why_one_size(pooling) == "pooling to a fixed grid is written out for one size"
+    assert why_one_size(attending) == "attention in windows is written out for one size"
+    assert why_one_size(whole) is None
+
+
 def test_graphs_of_other_weights_are_refused(graphs):
     with pytest.raises(RunError, match=r"differ from PyTorch's by .* at frame 0; 0\.001 is allowed"):
         check(graphs, build(CELL, seed=1), CLIP)
