@@ -78,7 +78,7 @@ def encoder(tmp_path):
             ["--dataset", "shapes", "--encoder", "hf:/nowhere", "--encoder-weights", "w.pt"],
             ["leave encoder-weights out"],
         ),
-        (["--dataset", "shapes", "--encoder", "hf:/nowhere"], ["hf:/nowhere", "cannot be loaded as a backbone"]),
+        (["--dataset", "shapes", "--encoder", "hf:/nowhere"], ["there is no folder /nowhere"]),
         (["--dataset", "shapes", "--fork", "other"], ["--run"]),
         (["--dataset", "shapes", "--run", "/nowhere/run", "--fork", "../other"], ["no run in /nowhere/run"]),
         (["--dataset", "shapes", "--workers", "2", "--executor", "inline"], ["inline", "ray"]),

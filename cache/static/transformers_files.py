@@ -41,6 +41,8 @@ def reading(name: str, what: str) -> Iterator[None]:
 
 def read_config(name: str) -> Any:  # noqa: ANN401 - of any model
     """Read a configuration, and refuse one for images that networks here do not get. Raises within `reading`."""
+    if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).is_dir():
+        raise DataError(f"there is no folder {name} of a model that transformers saved")
     config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     _check_normalisation(name)
     return config

@@ -133,7 +133,10 @@ def _check(name: str, config: Any) -> None:  # noqa: ANN401 - of any model
     """Raise DataError for a network that cannot be cut into four stages and a head."""
     kind = config.model_type
     if kind not in KNOWN:
-        raise DataError(f"{name} is a {kind}, but only {' and '.join(KNOWN)} networks of transformers are known")
+        known = " and ".join(KNOWN)
+        raise DataError(
+            f"{name} is a {kind}, but only {known} networks of transformers are known; encoders go by --encoder"
+        )
     stages = config.backbone_config.out_features if kind == "upernet" else range(config.num_encoder_blocks)
     if len(stages) != len(LAYERS):
         raise DataError(f"{name} has {len(stages)} stages, but cells need {len(LAYERS)}")

@@ -162,7 +162,7 @@ def test_a_name_that_cannot_be_downloaded_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"hf:microsoft/absent cannot be loaded as a backbone: .*couldn't connect"):
         find_encoder("hf:microsoft/absent")
-    with pytest.raises(DataError, match="cannot be loaded as a backbone"):
+    with pytest.raises(DataError, match=r"there is no folder .*absent of a model that transformers saved"):
         find_encoder(f"hf:{tmp_path / 'absent'}")
 
 
