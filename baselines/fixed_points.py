@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from baselines.lean import lean
 from baselines.lmanet import lmanet
 from baselines.tdnet import tdnet
 from baselines.tmanet import tmanet
@@ -20,6 +21,7 @@ FIXED_POINTS: Final[Mapping[str, Genotype | None]] = {
     "tdnet": tdnet(),
     "tmanet_t1": tmanet(slots=1),
     "lmanet_t1": lmanet(slots=1),
+    "lean": lean(),
 }
 
 
