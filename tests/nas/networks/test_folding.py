@@ -68,7 +68,14 @@ def test_no_norm_is_left_that_follows_a_convolution():
 
     assert norms(fold_norms(network(None))) == 0
     left = {name: norms(fold_norms(network(cell))) for name, cell in FIXED_POINTS.items() if cell is not None}
-    assert left == {"tmanet": 0, "tdnet": 0, "tmanet_t1": 0, "lmanet": 3, "lmanet_t1": 3}  # LMANet's gated fusion
+    assert left == {
+        "tmanet": 0,
+        "tdnet": 0,
+        "tmanet_t1": 0,
+        "lmanet": 3,
+        "lmanet_t1": 3,
+        "lean": 0,
+    }  # LMANet's gated fusion
     assert norms(fold_norms(network(CELLS[1]))) == 1  # the light one's, after its sum
 
 
