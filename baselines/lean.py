@@ -1,8 +1,8 @@
 """Lean cell, written by hand: three blocks that read a frame no deeper than layer2, the key frame and the frame before.
 
-No publication; it is what one writes first to see what half of the cost is worth, and what a search under a target of cost
-has to beat. Its parts are common: shallow features correct what a memory says, as in low-latency segmentation (Li et al.,
-CVPR 2018), and dilated separable convolutions look around for it.
+No publication; it is what one writes first to see what half of the cost is worth, and what a search under a target of
+cost has to beat. Its parts are common: shallow features correct what a memory says, as in low-latency segmentation (Li
+et al., CVPR 2018), and dilated separable convolutions look around for it.
 """
 
 from baselines.current_frame import SKIP, SUM
