@@ -76,7 +76,7 @@ def encoder(tmp_path):
         (["--dataset", "shapes", "--encoder", "vgg"], ["vgg", "mobilenet_v2", "hf:NAME_OR_FOLDER"]),
         (
             ["--dataset", "shapes", "--encoder", "hf:/nowhere", "--encoder-weights", "w.pt"],
-            ["leave encoder-weights out"],
+            ["brings its weights"],
         ),
         (["--dataset", "shapes", "--encoder", "hf:/nowhere"], ["there is no folder /nowhere"]),
         (["--dataset", "shapes", "--fork", "other"], ["--run"]),
