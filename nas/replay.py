@@ -30,8 +30,9 @@ class Arguments:
     strategies: Annotated[tuple[str, ...], arg(name="strategy")] = ("random", "ppo", "evolution")
     """Strategies to compare; the first one is what the others are tested against."""
     landscape: str = "made-up"
-    """`made-up` (effects of tokens and pairs), `rugged` (half of the variance from triples of tokens), or a table of
-    trained cells, NAME.csv.gz (see nas.gather), whose cells a predictor knows."""
+    """`shapes` and `camvid`, where a predictor knows what cells are worth from a table of trained ones; a table of your
+    own, NAME.csv.gz (see nas.gather); or made up: `made-up` (effects of tokens and pairs), `rugged` (half of the
+    variance from triples of tokens)."""
     trials: int = 200
     """Trials of a search."""
     seeds: int = 10
@@ -42,6 +43,8 @@ class Arguments:
     """Searches at the same time."""
     output: Path | None = None
     """CSV file with a line for each search."""
+    curves: Path | None = None
+    """Folder for a picture of the best values found so far, as curves.png, .svg and .csv."""
     space: Annotated[SpaceConfig, arg(name="")] = field(default_factory=SpaceConfig)
     controller: ControllerConfig = field(default_factory=ControllerConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
@@ -96,6 +99,11 @@ def main(arguments: Arguments) -> None:
     print(table(arguments, searches))
     if arguments.output is not None:
         write_csv(arguments.output, rows(arguments.budgets, searches))
+    if arguments.curves is not None:
+        from nas.reporting.comparison.replayed import curves_plot
+
+        groups = {name: [each.curve for each in group] for name, group in by_strategy(arguments, searches).items()}
+        curves_plot(groups, arguments.landscape).save(arguments.curves)
 
 
 def _replay(arguments: Arguments, name: str, seed: int) -> Replayed:
@@ -121,28 +129,29 @@ def table(arguments: Arguments, searches: Sequence[Replayed]) -> str:
     """Write a line for each strategy: mean and spread at each budget, and p of a test against the first one."""
     from nas.reporting.tabular import aligned_table
 
-    by_name = {name: [each for each in searches if each.strategy == name] for name in arguments.strategies}
+    by_name = by_strategy(arguments, searches)
     reference = by_name[arguments.strategies[0]]
     headers = ["strategy", *(f"best of {budget}" for budget in arguments.budgets)]
-    lines = [[name, *cells(group, reference), *means(group)] for name, group in by_name.items()]
+    lines = [[name, *cells(arguments, group, reference), *means(group)] for name, group in by_name.items()]
     return aligned_table([*headers, "chosen", "last 20", "cells", "seconds"], lines, "github")
 
 
-def cells(group: Sequence[Replayed], reference: Sequence[Replayed]) -> Iterator[str]:
+def by_strategy(arguments: Arguments, searches: Sequence[Replayed]) -> dict[str, list[Replayed]]:
+    """Group searches by their strategies, in the order of the command line."""
+    return {name: [each for each in searches if each.strategy == name] for name in arguments.strategies}
+
+
+def cells(arguments: Arguments, group: Sequence[Replayed], reference: Sequence[Replayed]) -> Iterator[str]:
     """Write the best value at each budget, with the p of a Mann-Whitney test against another strategy's searches."""
     from scipy.stats import mannwhitneyu
 
     from nas.reporting.tabular import spread
 
-    for ours, theirs in zip(best_by_budget(group), best_by_budget(reference), strict=True):
+    for budget in arguments.budgets:
+        ours, theirs = ([each.curve[budget - 1] for each in some] for some in (group, reference))
         mean, deviation = spread(ours)
         tested = "" if group is reference else f" (p {mannwhitneyu(ours, theirs).pvalue:.1g})"
         yield f"{mean:.2f} ± {deviation:.2f}{tested}"
-
-
-def best_by_budget(searches: Sequence[Replayed]) -> list[tuple[float, ...]]:
-    """List the best values of all searches for each budget."""
-    return list(zip(*(each.best for each in searches), strict=True))
 
 
 def means(group: Sequence[Replayed]) -> Iterator[str]:
@@ -159,7 +168,8 @@ def rows(budgets: Sequence[int], searches: Sequence[Replayed]) -> Iterator[Seque
     values = [f"{what} of {budget}" for what in ("best", "chosen") for budget in budgets]
     yield "strategy", "seed", *values, "last 20", "cells", "seconds"
     for each in searches:
-        yield each.strategy, each.seed, *each.best, *each.chosen, each.late, each.different, each.seconds
+        best = [each.curve[budget - 1] for budget in budgets]
+        yield each.strategy, each.seed, *best, *each.chosen, each.late, each.different, each.seconds
 
 
 if __name__ == "__main__":

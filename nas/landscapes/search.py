@@ -42,8 +42,8 @@ def replay(strategy: Strategy, landscape: Landscape, trials: int, lookahead: int
 class Found:
     """Results of one replayed search, in standard deviations above the mean of uniformly drawn cells."""
 
-    best: tuple[float, ...]
-    """Best true value among the trials so far, at each budget."""
+    curve: tuple[float, ...]
+    """Best true value among the trials so far, after each of them."""
     chosen: tuple[float, ...]
     """True value of the cell with the best reward so far, at each budget: what a person would take home."""
     late: float
@@ -61,7 +61,7 @@ def summarise(landscape: Landscape, trials: Sequence[Trial], budgets: Sequence[i
     above = (np.array(values) - landscape.mean) / landscape.spread
     rewards = np.array([trial.reward for trial in trials])
     return Found(
-        best=tuple(float(above[:budget].max()) for budget in budgets),
+        curve=tuple(np.maximum.accumulate(above).tolist()),
         chosen=tuple(float(above[rewards[:budget].argmax()]) for budget in budgets),
         late=float(above[-20:].mean()),
         different=len({trial.genotype.key for trial in trials if trial.genotype is not None}),

@@ -22,6 +22,7 @@ from searchspace.errors import SpaceError
 from searchspace.space import Space
 
 SUFFIX: Final = ".csv.gz"
+CONFIRMATION: Final = "confirmation"  # what stands for a strategy in rows of longer trainings
 METRIC, COST = "metric ", "cost "  # what the names of columns of scores and costs begin with
 
 
@@ -34,7 +35,7 @@ class Row:
     tokens: tuple[int, ...]
     """Tokens of the cell."""
     strategy: str
-    """Strategy that asked for the cell."""
+    """Strategy that asked for the cell; `confirmation` if it was trained longer after a search, among its best."""
     search: int
     """Seed of its search."""
     seed: int
@@ -62,12 +63,24 @@ class Table:
     facts: Mapping[str, Any]
     """Settings, versions and sources, for a person."""
 
+    @property
+    def searched(self) -> tuple[Row, ...]:
+        """Trainings of searches, all equally long."""
+        return tuple(row for row in self.rows if row.strategy != CONFIRMATION)
+
+    @property
+    def confirmed(self) -> tuple[Row, ...]:
+        """Longer trainings of cells that searches found best."""
+        return tuple(row for row in self.rows if row.strategy == CONFIRMATION)
+
 
 def trained_cells(run: Run, space: Space) -> Iterator[Row]:
-    """Yield a row for each cell of a run that was trained to the end: not failed, stopped or a repetition."""
-    for trial in run.trials:
+    """Yield a row for each training of a run's cells to the end: not failed, stopped or a repetition."""
+    sampled = {trial.name for trial in run.trials}
+    for trial in (*run.trials, *(each for each in run.others if each.confirms in sampled)):
         if trial.status == "finished" and trial.repeat_of is None:
-            yield _row_of(trial, space, run.config.strategy, run.config.seed)
+            strategy = CONFIRMATION if trial.confirms else run.config.strategy
+            yield _row_of(trial, space, strategy, run.config.seed)
 
 
 def _row_of(trial: Trial, space: Space, strategy: str, search: int) -> Row:

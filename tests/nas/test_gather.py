@@ -50,6 +50,20 @@ def test_what_was_trained_to_the_end_is_gathered_with_where_it_came_from(tmp_pat
     assert "strategy" not in table.facts["settings"]
 
 
+def test_longer_trainings_of_cells_are_kept_apart_and_those_of_fixed_points_left_out(tmp_path):
+    run = make_run(tmp_path / "a")
+    config = SearchConfig(space=SpaceConfig(space="paper", blocks=1))
+    with RunStore.open(run, identity=identity(config), config=to_mapping(config)) as store:
+        for name, seed in (("#3", 8), ("tmanet", 9)):
+            cell = store.trials[3].genotype
+            store.append(Trial(confirms=name, genotype=cell, status="finished", reward=0.9, seed=seed, epochs=80))
+    main(Arguments(runs=(run,), output=tmp_path / "cells.csv.gz"))
+    table = read_table(tmp_path / "cells.csv.gz")
+    [longer] = table.confirmed
+    assert (longer.key, longer.seed, longer.epochs) == (table.searched[-1].key, 8, 80)
+    assert len(table.searched) == 2
+
+
 def test_runs_of_other_problems_are_refused(tmp_path):
     runs = (make_run(tmp_path / "a"), make_run(tmp_path / "b", features="two", seed=1))
     with pytest.raises(RunError, match="different static networks or data"):

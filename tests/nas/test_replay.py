@@ -1,6 +1,7 @@
 """The command `nas.replay`, in short."""
 
 import csv
+import statistics
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ def run(*words):
 
 def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
     small = ["--space", "paper", "--blocks", 1, "--trials", 50, "--seeds", 3]
-    done = run("--strategy", "random", "evolution", *small, "--output", tmp_path / "found.csv")
+    done = run("--strategy", "random", "evolution", *small, "--output", tmp_path / "found.csv", "--curves", tmp_path)
     assert done.returncode == 0, done.stderr
     _, header, _, *lines = done.stdout.strip().splitlines()
     assert "best of 40" in header
@@ -29,6 +30,12 @@ def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
         (name, str(seed)) for name in ("random", "evolution") for seed in range(3)
     ]
     assert all(float(row["best of 40"]) <= float(row["best of 50"]) for row in rows)
+    curves = list(csv.DictReader((tmp_path / "curves.csv").open()))
+    [last] = [row for row in curves if (row["strategy"], row["trials"]) == ("evolution", "50")]
+    best = [float(row["best of 50"]) for row in rows if row["strategy"] == "evolution"]
+    assert float(last["mean"]) == pytest.approx(statistics.mean(best))
+    assert float(last["standard error"]) == pytest.approx(statistics.stdev(best) / 3**0.5)
+    assert (tmp_path / "curves.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,10 @@ def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
         (
             ("--strategy", "chance"),
             "strategy must be one of ppo, ppo_plain, random, evolution, or package.module:name of your own",
+        ),
+        (
+            ("--landscape", "moon"),
+            "unknown landscape 'moon' of the space video; known are made-up, rugged, the tables of",
         ),
         (("--seeds", "1"), "seeds must be at least 2, for a spread, but got 1"),
     ],

@@ -60,7 +60,7 @@ def test_a_summary_counts_true_values_and_takes_the_cell_with_the_best_reward_ho
         Trial(number=3, genotype=cells[0], status="finished", reward=rewards[0], repeat_of=0),
     ]
     found = summarise(flat, trials, (1, 2, 4))
-    assert found.best == pytest.approx((-1, 2, 2))
+    assert found.curve == pytest.approx((-1, 2, 2, 2))
     assert found.chosen == pytest.approx((-1, 2, 1))
     assert found.late == pytest.approx((-1 + 2 + 1 - 1) / 4)
     assert found.different == 3
