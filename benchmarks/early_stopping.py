@@ -96,7 +96,9 @@ def tried(rows: Sequence[Row], make: Callable[[int], Rule], orders: int) -> list
 
 
 def _search(rows: Sequence[Row], rule: Rule) -> list[float]:
-    spent, best, found, seen = 0.0, 0.0, [], list[tuple[float, float | None]]()
+    spent, best = 0.0, 0.0
+    found: list[float] = []
+    seen: list[tuple[float, float | None]] = []
     for row in rows:
         assert row.halfway_reward is not None
         goes_on = len(seen) < WARM_UP or rule(seen, row.halfway_reward)

@@ -13,15 +13,16 @@ from sklearn.linear_model import BayesianRidge
 from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
-from nas.landscapes.table import Table
+from nas.landscapes.table import Row, Table
 from nas.settings.errors import RunError
-from searchspace.encoding import Encoding
+from searchspace.encoding import Encoding, Features
 from searchspace.genotype import Genotype
 
-PREDICTORS: Final[Mapping[str, Callable[[], Any]]] = {
+MODELS: Final[Mapping[str, Callable[[], Any]]] = {
     "ridge": BayesianRidge,
     "forest": lambda: RandomForestRegressor(100, max_features=1 / 3, random_state=0),
 }
+VIEWS: Final = ("tokens", "flow")  # what models see of a cell: the two ways of `Encoding`
 FOLDS: Final = 5
 FEWEST: Final = 20  # cells that a surrogate is fitted on
 UNIFORM: Final = 2000  # cells that mean and spread are measured on
@@ -34,13 +35,19 @@ Values = npt.NDArray[np.float64]
 class Quality:
     """How well cells are predicted that a predictor has not seen, by cross-validation in 5 parts."""
 
-    predictor: str
+    predictor: tuple[str, str]
+    """Names of the model and of what it sees."""
     r2: float
-    """Share of the variance explained."""
+    """Share of the variance of uniformly drawn cells that is explained."""
     tau: float
-    """Kendall's rank correlation."""
+    """Kendall's rank correlation among uniformly drawn cells."""
     tau_of_good: float
-    """The same among the best quarter of the cells."""
+    """The same among the best quarter of all cells."""
+
+    @property
+    def name(self) -> str:
+        """Name for a person, such as `ridge of flow`."""
+        return " of ".join(self.predictor)
 
 
 class Surrogate:
@@ -54,23 +61,28 @@ class Surrogate:
     """
 
     def __init__(self, table: Table) -> None:
-        trained: dict[str, list[float]] = defaultdict(list)
-        cells: dict[str, Genotype] = {}
-        for row in table.rows:
-            trained[row.key].append(row.reward)
-            cells.setdefault(row.key, table.space.genotype(row.tokens))
-        if len(cells) < FEWEST:
-            raise RunError(f"a surrogate needs a table of {FEWEST} different cells or more, but this has {len(cells)}")
-        self.space, self.noise = table.space, noise_of(list(trained.values()))
+        trained: dict[str, list[Row]] = defaultdict(list)
+        for row in table.searched:
+            trained[row.key].append(row)
+        if len(trained) < FEWEST:
+            raise RunError(
+                f"a surrogate needs a table of {FEWEST} different cells or more, but this has {len(trained)}"
+            )
+        rewards = [[row.reward for row in rows] for rows in trained.values()]
+        self.space, self.noise = table.space, noise_of(rewards)
         self._encoding = Encoding(table.space)
-        features, values = self._encoding(list(cells.values())), np.array([np.mean(each) for each in trained.values()])
-        self.qualities = tuple(quality(name, features, values) for name in PREDICTORS)
+        tokens, values = np.array([rows[0].tokens for rows in trained.values()]), np.array([*map(np.mean, rewards)])
+        uniform = np.array([rows[0].strategy == "random" for rows in trained.values()])
+        self.qualities = tuple(
+            quality((model, view), self._encode(view, tokens), values, uniform) for model in MODELS for view in VIEWS
+        )
         self.best = max(self.qualities, key=lambda each: each.tau)
-        self._predictor = PREDICTORS[self.best.predictor]().fit(features, values)
+        model, self._view = self.best.predictor
+        self._predictor = MODELS[model]().fit(self._encode(self._view, tokens), values)
         rng = np.random.default_rng(0)
-        uniform = self._predict([table.space.uniform(rng) for _ in range(UNIFORM)])
+        drawn = self._predict([table.space.uniform(rng) for _ in range(UNIFORM)])
         self._known: dict[Genotype, float] = {}
-        self.mean, self.spread = float(uniform.mean()), float(uniform.std())
+        self.mean, self.spread = float(drawn.mean()), float(drawn.std())
 
     def value(self, cell: Genotype) -> float:
         """Predict the reward of a cell of the space, without noise."""
@@ -81,14 +93,18 @@ class Surrogate:
     def describe(self) -> str:
         """Return a line on how well each predictor does on cells that it has not seen, and on the noise."""
         lines = (
-            f"{each.predictor}: R² {each.r2:.2f}, tau {each.tau:.2f}, in the best quarter {each.tau_of_good:.2f}"
+            f"{each.name}: R² {each.r2:.2f}, tau {each.tau:.2f}, in the best quarter {each.tau_of_good:.2f}"
             for each in self.qualities
         )
-        return f"surrogate {self.best.predictor}, spread {self.spread:.4f}, noise {self.noise:.4f} ({'; '.join(lines)})"
+        return f"surrogate {self.best.name}, spread {self.spread:.4f}, noise {self.noise:.4f} ({'; '.join(lines)})"
 
     def _predict(self, cells: Sequence[Genotype]) -> Values:
-        predicted: Values = self._predictor.predict(self._encoding(cells))
+        tokens = np.array([self.space.tokens(cell) for cell in cells])
+        predicted: Values = self._predictor.predict(self._encode(self._view, tokens))
         return predicted
+
+    def _encode(self, view: str, tokens: npt.NDArray[np.int64]) -> Features:
+        return self._encoding.encode_tokens(tokens) if view == "tokens" else self._encoding.encode_flow(tokens)
 
 
 def noise_of(rewards: Sequence[Sequence[float]]) -> float:
@@ -106,14 +122,15 @@ def noise_of(rewards: Sequence[Sequence[float]]) -> float:
     return float((squares / sum(len(each) - 1 for each in repeated)) ** 0.5)
 
 
-def quality(name: str, features: npt.NDArray[np.float32], values: Values) -> Quality:
-    """Measure a predictor on cells that it has not seen."""
+def quality(predictor: tuple[str, str], features: Features, values: Values, uniform: npt.NDArray[np.bool_]) -> Quality:
+    """Measure a predictor on cells that it has not seen; `uniform` tells which cells were drawn uniformly."""
+    model, _ = predictor
     folds = KFold(FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(PREDICTORS[name](), features, values, cv=folds)
+    predicted = cross_val_predict(MODELS[model](), features, values, cv=folds)
     good = values >= np.quantile(values, 1 - GOOD)
     return Quality(
-        predictor=name,
-        r2=float(r2_score(values, predicted)),
-        tau=float(kendalltau(values, predicted).statistic),
+        predictor=predictor,
+        r2=float(r2_score(values[uniform], predicted[uniform])),
+        tau=float(kendalltau(values[uniform], predicted[uniform]).statistic),
         tau_of_good=float(kendalltau(values[good], predicted[good]).statistic),
     )

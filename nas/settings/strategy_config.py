@@ -51,10 +51,10 @@ class PPOConfig:
 class PredictorConfig:
     """Settings of what `ppo` learns from a predictor of rewards, fitted on the trials so far."""
 
-    start: int = 16
-    """Rewards before the predictor is fitted for the first time."""
+    start: int = 8
+    """Rewards before the predictor is fitted for the first time; then it is after each."""
     every: int = 4
-    """Rewards between two fits, and between two updates of the policy."""
+    """Rewards between two updates of the policy."""
     samples: int = 32
     """Samples of the policy whose predicted rewards an update goes through, and as many that may be proposed."""
     mutants: int = 100

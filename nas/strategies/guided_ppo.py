@@ -1,8 +1,8 @@
 """Guided PPO: the controller learns from rewards, and from what a predictor makes of cells that nobody has trained.
 
-After every few rewards the predictor is fitted anew on all trials, and a PPO update goes through the latest trials and
-the controller's latest samples with their predicted rewards (after DyNA PPO, Angermueller et al., ICLR 2020, made for
-few and expensive evaluations). What is proposed is the best of many by predicted mean and doubt: the
+After every reward the predictor is fitted anew on all trials, and after every few a PPO update goes through the latest
+trials and the controller's latest samples with their predicted rewards (after DyNA PPO, Angermueller et al., ICLR 2020,
+made for few and expensive evaluations). What is proposed is the best of many by predicted mean and doubt: the
 controller's samples, mutants of the best cells so far, and mutants of the best of both. A predictor that does no better
 than the mean in cross-validation is not listened to.
 
@@ -73,9 +73,11 @@ class GuidedPPO:
     def tell(self, trial: Trial) -> None:
         self.rewards.append(trial.reward)
         tokens, rewards = self._learnt()
-        if trial.reward is None or len(rewards) % self.config.every:
+        if trial.reward is None:
             return
         self._refit()
+        if len(rewards) % self.config.every:
+            return
         self._update(torch.from_numpy(tokens), torch.from_numpy(rewards))
         self.samples = self._sample(self.config.samples, "samples", len(rewards))
 
@@ -99,11 +101,10 @@ class GuidedPPO:
         return pool[np.argsort(-(mean + self.config.optimism * doubt), kind="stable")]
 
     def _refit(self) -> None:
-        """Fit the predictor on the rewards of whole rounds."""
+        """Fit the predictor on all rewards, if they suffice."""
         tokens, rewards = self._learnt()
-        whole = len(rewards) - len(rewards) % self.config.every
-        if whole >= self.config.start:
-            self.predictor.fit(tokens[:whole], rewards[:whole])
+        if len(rewards) >= self.config.start:
+            self.predictor.fit(tokens, rewards)
 
     def _update(self, tokens: Tensor, rewards: Tensor) -> None:
         """Move the controller by the latest trials, and by samples of its own with what the predictor makes of them."""

@@ -25,6 +25,7 @@ from searchspace.genotype import Genotype
 from searchspace.space import Space
 
 IMITATION_RATE: Final = 1e-3
+LOG_RATIO: Final = 20.0  # the highest; a policy that has made up its mind moves unlikely cells by more in one step
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class Experience:
 
 
 def clipped_surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """Return PPO's loss to minimise, a scalar; inputs (B,). Schulman et al. 2017 (arXiv:1707.06347), eq. 7, negated."""
-    ratio = (log_prob - old_log_prob).exp()
+    """Return PPO's loss to minimise, a scalar; inputs (B,). Schulman et al. 2017 (arXiv:1707.06347), eq. 7, negated.
+
+    Ours: a ratio above e^20 counts as that, or its gradient would overflow where the advantage is negative, as nothing
+    clips it there.
+    """
+    ratio = (log_prob - old_log_prob).clamp(max=LOG_RATIO).exp()
     return -torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
 
 

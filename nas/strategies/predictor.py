@@ -4,12 +4,14 @@ A Bayesian ridge over what is decided where, how often each choice is made, and 
 milliseconds, finds its penalties itself, and says how sure it is.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import BayesianRidge, RidgeCV
 from threadpoolctl import threadpool_limits
 
-from searchspace.encoding import Encoding
+from searchspace.encoding import Encoding, Features
 from searchspace.space import Space
 
 Tokens = npt.NDArray[np.int64]
@@ -17,10 +19,16 @@ Values = npt.NDArray[np.float64]
 
 
 class Predictor:
-    """Regression of rewards on the cells of a space; it starts without knowledge."""
+    """Regression of rewards on the cells of a space; it starts without knowledge.
+
+    It sees cells in two ways, as what is decided where and as what their result flows through, and believes the one
+    that predicts cells left out better.
+    """
 
     def __init__(self, space: Space) -> None:
-        self._encoding = Encoding(space)
+        encoding = Encoding(space)
+        self._views: tuple[Callable[[Tokens], Features], ...] = (encoding.encode_tokens, encoding.encode_flow)
+        self._view: Callable[[Tokens], Features] = encoding.encode_tokens
         self._model: BayesianRidge | None = None
         self.explained = 0.0
         """Share of the squared error of the mean reward that it saves on cells left out; at most 1."""
@@ -32,18 +40,23 @@ class Predictor:
 
     def fit(self, tokens: Tokens, rewards: Values) -> None:
         """Forget everything, and learn from cells (n, D) and their rewards (n,), n at least 2."""
-        features = self._encoding.encode_tokens(tokens).astype(np.float64)
         # The last digits depend on the number of threads, and they can decide between two cells.
         with threadpool_limits(limits=1):
-            self._model = BayesianRidge().fit(features, rewards)
-            self.explained = explained_of_others(features, rewards, self._model.lambda_ / self._model.alpha_)
+            fitted = [(*_fit(view(tokens).astype(np.float64), rewards), view) for view in self._views]
+        self.explained, self._model, self._view = max(fitted, key=lambda each: each[0])
 
     def predict(self, tokens: Tokens) -> tuple[Values, Values]:
         """Predict cells (n, D): the mean of the true value and its standard deviation, both (n,)."""
         assert self._model is not None, "it has learnt nothing yet"
         with threadpool_limits(limits=1):
-            mean, deviation = self._model.predict(self._encoding.encode_tokens(tokens), return_std=True)
+            mean, deviation = self._model.predict(self._view(tokens), return_std=True)
         return mean, np.sqrt(np.maximum(deviation**2 - 1 / self._model.alpha_, 0))  # less the noise of a trial
+
+
+def _fit(features: Values, rewards: Values) -> tuple[float, BayesianRidge]:
+    """Fit a ridge regression; return what it explains of cells left out, and itself."""
+    model = BayesianRidge().fit(features, rewards)
+    return explained_of_others(features, rewards, model.lambda_ / model.alpha_), model
 
 
 def explained_of_others(features: Values, rewards: Values, penalty: float) -> float:

@@ -1,5 +1,7 @@
 """Features of cells, counted again by hand."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,40 @@ def test_cells_are_encoded_together_as_they_are_alone():
     cells = [SPACE.uniform(np.random.default_rng(seed)) for seed in range(4)]
     np.testing.assert_array_equal(ENCODING(cells), np.concatenate([ENCODING([cell]) for cell in cells]))
     assert ENCODING([]).shape == (0, ENCODING.width)
+
+
+def flowed(cell):
+    """Shares of the result that pass each choice and pair, followed from the loose ends one path at a time."""
+    found = Counter()
+
+    def follow(index, share):
+        block = cell.blocks[index]
+        found["aggregation", str(block.aggregation)] += share
+        for name, operation in block.pairs:
+            origin = "block" if name.startswith("block") else name
+            found["input", origin] += share / 2
+            found["operation", str(operation)] += share / 2
+            found[origin, str(operation)] += share / 2
+            found[str(operation), str(block.aggregation)] += share / 2
+            if origin == "block":
+                follow(int(name.removeprefix("block")), share / 2)
+
+    for index in cell.loose_ends:
+        follow(index, 1 / len(cell.loose_ends))
+    operations, aggregations = (SPACE.vocabulary(kind) for kind in ("operation", "aggregation"))
+    origins = [*SPACE.inputs, "block"]
+    labels = [("input", each) for each in origins] + [("operation", each) for each in operations]
+    labels += [("aggregation", each) for each in aggregations]
+    labels += [(origin, operation) for origin in origins for operation in operations]
+    labels += [(operation, aggregation) for operation in operations for aggregation in aggregations]
+    return [len(cell.loose_ends) / len(cell.blocks), *(found[label] for label in labels)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_flow_is_the_share_of_the_result_on_every_path(seed):
+    cell = SPACE.uniform(np.random.default_rng(seed))
+    [features] = ENCODING.encode_flow(np.array([SPACE.tokens(cell)]))
+    assert features.tolist() == pytest.approx(flowed(cell))
 
 
 def test_a_cell_of_another_space_is_refused():

@@ -40,6 +40,15 @@ def parameters(strategy):
     return torch.cat([parameter.detach().flatten() for parameter in strategy.controller.parameters()])
 
 
+def test_a_cell_that_has_become_likely_by_far_leaves_the_loss_and_its_gradient_finite():
+    old = torch.tensor([-800.0, -40.0], dtype=torch.float64)
+    log_prob = torch.tensor([0.0, -40.0], dtype=torch.float64, requires_grad=True)
+    value = clipped_surrogate(log_prob, old, torch.tensor([-2.0, -2.0], dtype=torch.float64), clip=0.1)
+    value.backward()
+    assert value.item() == pytest.approx((2 * math.exp(20) + 2) / 2)
+    assert log_prob.grad.tolist() == pytest.approx([0.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("ratio", "advantage", "loss", "gradient"),
     [  # clip = 0.1; the gradient is d loss / d log_prob

@@ -30,7 +30,7 @@ def test_what_it_saves_against_the_mean_is_that_of_refitting_without_each_cell(c
     rewards = additive(tokens) + noise
     predictor = Predictor(SPACE)
     predictor.fit(tokens, rewards)
-    features, model = Encoding(SPACE).encode_tokens(tokens).astype(float), predictor._model
+    features, model = predictor._view(tokens).astype(float), predictor._model
     missed, missed_by_mean = [], []
     for cell in range(count):
         others = np.arange(count) != cell
@@ -51,6 +51,17 @@ def test_it_knows_what_is_there_to_be_known_and_nothing_of_noise():
     for seed in range(10):
         predictor.fit(tokens, draw(120, seed=seed + 2)[1])
         assert predictor.explained < 0.1
+
+
+def test_it_sees_cells_as_what_their_result_flows_through_where_rewards_come_from_that():
+    space = Space.load("paper", blocks=5)
+    rng = np.random.default_rng(0)
+    tokens = np.array([space.tokens(space.uniform(rng)) for _ in range(200)])
+    flow = Encoding(space).encode_flow(tokens)
+    rewards = (flow @ rng.normal(size=flow.shape[1])).astype(float)
+    predictor = Predictor(space)
+    predictor.fit(tokens[:100], rewards[:100])
+    assert np.corrcoef(predictor.predict(tokens[100:])[0], rewards[100:])[0, 1] > 0.9
 
 
 def test_equal_rewards_teach_it_nothing():
