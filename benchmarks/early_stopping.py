@@ -79,11 +79,11 @@ def main() -> None:
     print(headline())
     tau = kendalltau([row.halfway_reward for row in rows], [row.reward for row in rows]).statistic
     print(f"{len(rows)} uniformly drawn cells; half-way and final rewards: Kendall's tau {tau:.2f}")
-    lines = [[name, *tried(rows, make, arguments.orders)] for name, make in RULES.items()]
+    lines = [[name, *measure(rows, make, arguments.orders)] for name, make in RULES.items()]
     print(tabulate(lines, ["rule", *(f"best of {budget}" for budget in BUDGETS), "cells"], "github", floatfmt=".4f"))
 
 
-def tried(rows: Sequence[Row], make: Callable[[int], Rule], orders: int) -> list[float]:
+def measure(rows: Sequence[Row], make: Callable[[int], Rule], orders: int) -> list[float]:
     """Measure a rule: means over the orders of the best final reward at each budget, and of the cells seen at the last.
 
     Cells are drawn with replacement, so that a rule that stops many never runs out of them.
