@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 
+from nas.landscapes.catalog import TABLES
 from nas.landscapes.table import Row, Table, read_table, write_table
 from nas.settings.errors import RunError
 from searchspace.space import Space
 
 SPACE = Space.load("video", blocks=2)
+SHIPPED = sorted(TABLES.glob("*.csv.gz"))
 
 
 def row(seed, **fields):
@@ -64,6 +66,19 @@ def test_a_changed_file_is_refused(path, spoil):
     file.write_bytes(content)
     with pytest.raises(RunError, match=r"cells\.(csv\.gz|yaml)"):
         read_table(path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_tables_that_ship_are_whole_and_name_their_cells_rightly(path):
+    table = read_table(path)
+    assert path.name == f"{table.facts['settings']['data']['dataset']}-{table.space.name}.csv.gz"
+    assert all(table.space.genotype(row.tokens).key == row.key for row in table.rows)
+    assert len({(row.key, row.seed) for row in table.rows}) == len(table.rows)
+    assert sum(table.facts["rows"].values()) == len(table.rows)
+
+
+def test_tables_that_ship_are_small_and_exist():
+    assert 0 < sum(path.stat().st_size for path in SHIPPED) < 2e6
 
 
 def test_a_missing_file_and_another_suffix_are_refused(path):
