@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cache.atomic import atomic_path
 from cache.errors import DataError
+from cache.shipped import find, names
 
 DAMAGED: Final = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError)
 """Errors that PyTorch's reader raises, beside those of pickling and reading, where bytes of a file have changed."""
@@ -56,17 +57,18 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read a file of tensors and plain values, onto the CPU.
+    """Read a file of tensors and plain values, onto the CPU; a network that ships may be called by its name.
 
     Raises:
         DataError: there is no such file, or it is damaged, or it holds more than that.
     """
     try:
-        with path.open("rb") as file:
+        with find(path).open("rb") as file:
             check_archive(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}") from error
+        ship = f"; networks that ship are {', '.join(names())}" if len(path.parts) == 1 and not path.suffix else ""
+        raise DataError(f"there is no file {path}{ship}") from error
     except _UNREADABLE as error:
         raise DataError(f"{path} is not a file of plain tensors, or it is damaged ({brief(error)})") from error
     if not isinstance(content, dict):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cache.errors import DataError
+from cache.shipped import find
 from nas.settings.commands import invocation
 from nas.settings.wording import AGREEMENT, MASKS
 from nas.training.saved_training import BEST, CURVE, is_unfinished
@@ -44,6 +45,7 @@ def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 def _files(path: Path) -> list[Path]:
     """Find a file, or the best networks below a folder."""
+    path = find(path)
     if path.is_file():
         return [path]
     if (path / BEST).is_file():
