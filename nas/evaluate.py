@@ -54,7 +54,7 @@ class Arguments:
     """Working height and width; by default that of the networks' training."""
     refresh: tuple[int, ...] = ()
     """Frames from one key frame to the next; 0 has none after the first frame of a clip. By default as each network was
-    trained; several numbers give a line each, and so show what key frames buy."""
+    trained; several numbers give a line each (`/5` is a key frame in five), and so show what key frames buy."""
     window: Literal["auto"] | int = "auto"
     """Frames of a window, of which the last is scored; `auto` is as many as fill the longest memory, and at least 3."""
     panels: int = 4
@@ -133,14 +133,14 @@ def lines(
 
     for place, refresh in enumerate(refreshes or (None,)):
         seeds = [load_network(path, classes, refresh)[0] for path in paths]
-        every = f", refresh {refresh}" if len(refreshes) > 1 else ""
+        every = f" /{refresh}" if len(refreshes) > 1 else ""
         if seeds[0].head.genotype is not None:
             yield f"{name}{every}", seeds
             continue
         if place == 0:
             yield name, seeds
         if seeds[0].refresh:
-            yield f"{name}, held{every}", [held(network) for network in seeds]
+            yield f"{name} held{every}", [held(network) for network in seeds]
 
 
 def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:

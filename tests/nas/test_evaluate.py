@@ -91,7 +91,7 @@ def test_key_frames_alone_stand_beside_a_per_frame_network(tmp_path):
     save_checkpoint(tmp_path / "network.pt", StaticNetwork(CLASSES), STATIC)
     main(arguments(tmp_path, tmp_path / "network.pt", refresh=(2,), latency_repeats=2))
     static, held, _ = table(tmp_path / "out" / "networks.csv")
-    assert held["network"] == f"{static['network']}, held"
+    assert held["network"] == f"{static['network']} held"
     assert float(static["relative_latency"]) == 1 != float(held["relative_latency"])
     assert 0.5 < float(held["relative_macs"]) < 0.51
     assert static["first_miou"] == held["first_miou"]
@@ -108,8 +108,8 @@ def test_each_distance_of_key_frames_is_a_line_but_for_the_network_that_has_none
         name: [(line, [network.refresh for network in seeds]) for line, seeds in each] for name, each in of.items()
     }
     assert named == {
-        "t": [("t, refresh 2", [2]), ("t, refresh 5", [5])],
-        "s": [("s", [2]), ("s, held, refresh 2", [2]), ("s, held, refresh 5", [5])],
+        "t": [("t /2", [2]), ("t /5", [5])],
+        "s": [("s", [2]), ("s held /2", [2]), ("s held /5", [5])],
     }
 
 
