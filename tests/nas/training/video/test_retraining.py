@@ -156,7 +156,7 @@ def test_the_parts_of_a_stopped_training_have_names_and_those_of_an_earlier_vers
     state = load_tensors(tmp_path / "training.pt")
     assert state.keys() == {
         *("network", "alone: head optimizer", "end to end: head optimizer", "end to end: static optimizer"),
-        *("end to end: head scheduler", "end to end: static scheduler", "curve"),
+        *("alone: head scheduler", "end to end: head scheduler", "end to end: static scheduler", "curve"),
     }
     numbered = {str(number): state[name] for number, name in enumerate(state) if name != "curve"}
     save_tensors(tmp_path / "training.pt", numbered | {"curve": state["curve"]})
