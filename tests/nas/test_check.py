@@ -42,7 +42,7 @@ def test_good_data_gets_its_numbers_a_sheet_and_a_page(root, tmp_path, capsys):
     check(root, tmp_path)
     text = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
-    windows = ["3", "2", "1 windows of 4 frames"]  # the last column asks for 5
+    windows = ["3", "2", "1 window of 4 frames"]  # the last column asks for 5
     assert ["train", "1", "1", "4", "4", "24x32", "1", *windows] in rows
     assert ["street", "50.00", "4", "50.00", "4"] in rows
     assert ["void", "25.00", "4", "25.00", "4"] in rows

@@ -162,7 +162,7 @@ def test_windows_are_told_of_by_their_lengths():
     assert window_lengths(windows(frames, 5), 5) == "2 windows of 5 frames, 2 of 2"
     assert window_lengths(windows(frames[6:], 5), 5) == "2 windows of 2 frames"
     assert window_lengths([], 5) == "no window of 5 frames"
-    assert window_lengths([Window((0, 1), 1)], 2) == "1 windows of 2 frames"
+    assert window_lengths([Window((0, 1), 1)], 2) == "1 window of 2 frames"
 
 
 def test_camvid_layout_is_counted_with_its_own_void(tmp_path, put, picture):

@@ -45,5 +45,5 @@ def test_effects_of_single_tokens_explain_their_share(name, explained):
 
 
 def test_an_unknown_landscape_is_refused_by_name():
-    with pytest.raises(RunError, match="unknown landscape 'flat'; known are made-up, rugged and paths of tables"):
+    with pytest.raises(RunError, match="unknown landscape 'flat' of the space paper; known are made-up, rugged, .*paths of tables"):
         make_landscape("flat", SPACE, 0)
