@@ -1,4 +1,4 @@
-"""What makes a frame cheap, part by part, for one lean cell: depth, the halved frame, folded norms, key frames.
+"""Worth of each part that makes a frame cheap, for one lean cell: depth, the halved frame, folded norms, key frames.
 
     python benchmarks/worth_of_parts.py [--size 360x480] [--clip 10] [--repeats 9] [--threads 1]
 

@@ -84,7 +84,7 @@ def main(arguments: Arguments) -> None:
 
 
 def _line(item: Item, directory: Path) -> tuple[object, ...]:
-    """What stands under `HEADERS`."""
+    """List one line of the table under `HEADERS`."""
     size, age = f"{item.size / 1e6:,.1f}", f"{duration(item.age)} ago"
     return item.kind, item.path.relative_to(directory), item.data, size, age, ", ".join(item.users) or "no run"
 

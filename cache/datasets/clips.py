@@ -174,10 +174,9 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
         raise ValueError(f"share must lie in (0, 1), but is {share}")
     filmed = _filmed(frames)
     held = {filmed[position] for position in _held_back(filmed, share)}
-    chosen = [(frame.still or frame) in held for frame in frames]
-    return tuple(i for i, is_val in enumerate(chosen) if not is_val), tuple(
-        i for i, is_val in enumerate(chosen) if is_val
-    )
+    val = tuple(i for i, frame in enumerate(frames) if (frame.still or frame) in held)
+    chosen = frozenset(val)
+    return tuple(i for i in range(len(frames)) if i not in chosen), val
 
 
 def _filmed(frames: Sequence[Frame]) -> list[Frame]:

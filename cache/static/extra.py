@@ -6,7 +6,7 @@ from typing import Any, Final
 from cache.errors import DataError
 
 HUB: Final = "hf:"
-"""What stands before a name on the hub of Hugging Face, or a folder that transformers wrote."""
+"""Prefix of a name on the hub of Hugging Face, or a folder that transformers wrote."""
 EXTRA: Final = "pip install 'dyncell[transformers]'"
 
 

@@ -1,4 +1,4 @@
-"""What `nas.check` says and leaves: tables, what is suspicious, a sheet of overlays and a page."""
+"""Report of `nas.check`: tables, what is suspicious, a sheet of overlays and a page."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Checked:
 
     @property
     def problems(self) -> list[str]:
-        """What has to be mended before a training."""
+        """Faults that have to be mended before a training."""
         return [*(problem for survey in self.surveys for problem in survey.problems), *self.refusals]
 
     def split_table(self) -> str:

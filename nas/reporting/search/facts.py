@@ -1,4 +1,4 @@
-"""What a reader has to know to judge or repeat a search, as sentences by name."""
+"""Facts that a reader needs to judge or repeat a search, as sentences by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -31,7 +31,7 @@ from searchspace.space import Space
 
 REPORT: Final = "report.md"
 FACTS: Final = "facts.yaml"
-"""What a reader has to know to judge a run, by name: a search leaves it for whoever draws the run again."""
+"""Facts that a reader needs to judge a run, by name: a search leaves it for whoever draws the run again."""
 
 
 def write_report(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, thin_labels
+from cache.shipped import find
 from cache.static.network import load_checkpoint, weights_fingerprint
 from nas.networks.class_names import check_classes
 from nas.networks.loading import load_network
@@ -97,7 +98,7 @@ def read_inputs(
         checked=etc.occlusion == "flow",
     )
     check_readable(data.val)
-    digest = etc.distill_from and sha256(etc.distill_from.read_bytes()).hexdigest()
+    digest = etc.distill_from and sha256(find(etc.distill_from).read_bytes()).hexdigest()
     identity = {
         "retrain": asdict(recipe) | {"window": window, "gaps": tuple(gaps)} | ({"refresh": refresh} if refresh else {}),
         "etc": asdict(etc) | {"distill_from": digest},
