@@ -1,10 +1,10 @@
-"""Worth of each part that makes a frame cheap, for one lean cell: depth, the halved frame, folded norms, key frames.
+"""Worth of each part that makes a frame cheap, for one lean cell: folded norms, strips, depth, the halved frame.
 
     python benchmarks/worth_of_parts.py [--size 360x480] [--clip 10] [--repeats 9] [--threads 1]
 
 The lean cell of `inference.py`, batch 1, random weights, a full memory. Every line adds one thing to the line above.
-Time is over that of the per-frame network with folded norms, which takes turns with all lines. `later` is a later
-frame, `clip` the mean over a key frame and the later ones up to the next.
+Time is over that of the per-frame network with folded norms and in strips, which takes turns with all lines. `later` is
+a later frame, `clip` the mean over a key frame and the later ones up to the next.
 """
 
 import argparse
@@ -19,10 +19,13 @@ from cache.static.network import StaticNetwork
 from nas.evaluation.network_cost import over_clip, turns
 from nas.networks.folding import fold_norms
 from nas.networks.heads import build_head
+from nas.networks.inference import for_inference
 from nas.networks.video_network import VideoNetwork
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.compute import resolve
 from nas.settings.machine_config import ComputeConfig
+
+CPU = torch.device("cpu")
 
 
 def later_frames(static: StaticNetwork) -> dict[str, VideoNetwork]:
@@ -36,8 +39,9 @@ def later_frames(static: StaticNetwork) -> dict[str, VideoNetwork]:
     return {
         "the cell in the decoder's place, whole encoder": whole,
         "+ norms folded": fold_norms(whole),
-        "+ encoder up to what is read (layer2)": fold_norms(cut),
-        "+ the frame at half its size (low.layer4)": fold_norms(low),
+        "+ large blocks in strips": for_inference(whole, CPU),
+        "+ encoder up to what is read (layer2)": for_inference(cut, CPU),
+        "+ the frame at half its size (low.layer4)": for_inference(low, CPU),
     }
 
 
@@ -56,15 +60,17 @@ def main() -> None:
     torch.manual_seed(0)
     static = StaticNetwork(CLASSES, auxiliary=False).eval().to(memory_format=torch.channels_last)
     image = torch.rand(1, 3, *map(int, arguments.size.split("x"))).to(memory_format=torch.channels_last)
-    lean, networks = fold_norms(static), later_frames(static)
+    folded, ready, networks = fold_norms(static), for_inference(static, CPU), later_frames(static)
     states = [network.full_state(image) for network in networks.values()]
     runs = [
         lambda n=network, s=state: n.later(image, s) for network, state in zip(networks.values(), states, strict=True)
     ]
-    seconds = turns([lambda: lean(image), lambda: static(image), *runs], arguments.repeats, compute)
-    unfolded, *later = np.median(seconds[:, 1:] / seconds[:, :1], axis=0)
-    rows = [["the per-frame network, norms as trained", unfolded, unfolded], ["the same, norms folded", 1.0, 1.0]]
-    firsts = [unfolded, *np.ones(len(later) - 1)]
+    whole = [lambda: ready(image), lambda: static(image), lambda: folded(image)]
+    seconds = turns([*whole, *runs], arguments.repeats, compute)
+    first, second, *later = np.median(seconds[:, 1:] / seconds[:, :1], axis=0)
+    rows = [["the per-frame network, norms as trained", first, first], ["+ norms folded", second, second]]
+    rows += [["+ large blocks in strips", 1.0, 1.0]]
+    firsts = [first, second, *np.ones(len(later) - 2)]
     clips = [over_clip(first, each, arguments.clip) for first, each in zip(firsts, later, strict=True)]
     rows += [list(row) for row in zip(networks, later, clips, strict=True)]
     print(f"{arguments.size}, clips of {arguments.clip}; {headline('cpu')}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cache.camera import open_camera
 from cache.recording import open_recording
 from nas.labelled_video.labeller import Labeller, working_size
-from nas.networks.folding import fold_norms
+from nas.networks.inference import for_inference
 from nas.networks.loading import load_network
 from nas.settings.compute import resolve
 from nas.settings.config import REFRESH_RULE, is_refresh
@@ -58,7 +58,7 @@ class Segmenter:
             raise ValueError(f"{REFRESH_RULE}, but got {refresh}")
         network, self._facts = load_network(path, refresh=refresh)
         self._scale, self._compute, self._cut = scale, resolve(compute), cut
-        self._network = fold_norms(network).to(self._compute.device)
+        self._network = for_inference(network, self._compute.device)
         self.classes: tuple[str, ...] = tuple(self._facts["classes"])
         """Name of each class; a label is a place in it."""
         self.colours: tuple[tuple[int, int, int], ...] = tuple((r, g, b) for r, g, b in self._facts["colours"])

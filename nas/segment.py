@@ -68,7 +68,7 @@ def main(arguments: Arguments) -> None:
     from cache.recording import open_recording
     from nas.labelled_video.folder import claim, segmented_recording
     from nas.labelled_video.labeller import Labeller, working_size
-    from nas.networks.folding import fold_norms
+    from nas.networks.inference import for_inference
     from nas.networks.loading import load_network
     from nas.settings.compute import start
     from nas.training.video.results import best_checkpoint
@@ -91,7 +91,7 @@ def main(arguments: Arguments) -> None:
     } | ({"cut": True} if arguments.cut else {})
     claim(output, source | classes, arguments.overwrite)
     log.info("frames of %dx%d, segmented at %dx%d, into %s", *size, *working, output)
-    label = Labeller(fold_norms(network).to(compute.device), working, compute, arguments.cut)
+    label = Labeller(for_inference(network, compute.device), working, compute, arguments.cut)
     rate = arguments.rate or recording.rate
     progress = tqdm(chain([first], frames), "segment", recording.count or None, unit="frame", disable=None)
     count, began = 0, time.monotonic()

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from cache.static.network import LOW, StaticNetwork, deepest
-from nas.networks.folding import fold_norms
 from nas.networks.heads import Head
+from nas.networks.inference import for_inference
 from searchspace.choices import Choice
 from searchspace.genotype import Block
 from searchspace.modules.attention import Attention
@@ -98,11 +98,11 @@ def _feature(source: str) -> str:
 
 
 def runner(part: Part, static: StaticNetwork, image: Tensor) -> Callable[[], object]:
-    """Make what runs a part once, on maps of noise and with random weights, batch norms folded.
+    """Make what runs a part once, on maps of noise and with random weights, ready for inference.
 
     Args:
         part: to be run.
-        static: folded, on the device of `image`.
+        static: ready for inference, on the device of `image`.
         image: normalised frame, (1, 3, H, W).
     """
     name = str(part.of)
@@ -113,7 +113,7 @@ def runner(part: Part, static: StaticNetwork, image: Tensor) -> Callable[[], obj
     if part.kind == "end":
         return lambda: resize(maps[0], part.grids[1])
     with torch.random.fork_rng(devices=[]):
-        module = fold_norms(_module(part, static)).to(image.device)
+        module = for_inference(_module(part, static), image.device)
     if part.kind == "reduce":
         return lambda: module(torch.cat(maps, 1))
     if isinstance(module, CellBlock) and isinstance(module.aggregation, Attention):

@@ -20,8 +20,8 @@ from xxhash import xxh3_64_hexdigest
 from cache.static.network import FEATURES, LOW, StaticNetwork
 from nas.evaluation.latency_parts import Grid, Grids, Part, parts_of, runner
 from nas.evaluation.network_cost import over_clip, turns
-from nas.networks.folding import fold_norms
 from nas.networks.heads import Head
+from nas.networks.inference import for_inference
 from nas.settings.compute import Compute
 from nas.settings.errors import RunError
 
@@ -98,7 +98,7 @@ def measure_table(
         size: height and width of the frames.
         compute: where and how precisely.
     """
-    static, every = fold_norms(static), list(dict.fromkeys(parts))
+    static, every = for_inference(static, compute.device), list(dict.fromkeys(parts))
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     image = image.to(compute.device, memory_format=torch.channels_last)
     times, whole = dict[str, float](), list[float]()

@@ -4,7 +4,7 @@ Costs are relative to those of the network's own static network, which a per-fra
 which so costs 1 by definition: of a later frame, with a full memory, and on the mean over a clip from one key frame to
 the next, a first frame and later ones.
 
-Latency is of one image at a time, with batch norms folded, after warm-up, from a tensor on the device to logits at 1/8
+Latency is of one image at a time, made ready for inference, after warm-up, from a tensor on the device to logits at 1/8
 there.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nas.evaluation.head_cost import multiply_adds, state_bytes
 from nas.evaluation.latency import measure
-from nas.networks.folding import fold_norms
+from nas.networks.inference import for_inference
 from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 
@@ -92,21 +92,21 @@ def count_costs(network: VideoNetwork, size: tuple[int, int], clip: int | None =
 
 
 def measure_costs(network: VideoNetwork, timing: Timing, compute: Compute) -> dict[str, float]:
-    """Time a network, folded for inference, on a random image, in turns with its own static network.
+    """Time a network, made ready for inference, on a random image, in turns with its own static network.
 
     Returns:
         Seconds: `first`, `later` and `per_frame`, each a median with its 10th and 90th percentile as `first_low`,
         `first_high` and so on, and the `mean` over the clip. The `relative_latency`, this mean over `per_frame`, and
         `relative_latency_later`, of a later frame alone, likewise with percentiles; those of the per-frame network are
-        1. On a GPU also `peak_bytes`, the most memory that the folded network took there, weights among it; the CPU
+        1. On a GPU also `peak_bytes`, the most memory that the network took there, weights among it; the CPU
         has no such count. Nothing if memory does not suffice.
     """
     if not timing.repeats:
         return {}
     device = compute.device
     on_cpu = device.type == "cpu"
-    held = 0 if on_cpu else torch.accelerator.memory_allocated(device)  # by the network that is folded, among others
-    network = fold_norms(network).to(device)
+    held = 0 if on_cpu else torch.accelerator.memory_allocated(device)  # by the network that is copied, among others
+    network = for_inference(network, device)
     if not on_cpu:
         torch.accelerator.reset_peak_memory_stats(device)
     try:
