@@ -26,7 +26,7 @@ SENTENCES: Final = {
     "alone, which the per-frame network is, so that its own are 1; MACs are counted and the same on any machine; the "
     "state is a full memory in float32",
     "latency": "median of {repeats} single frames of {timed}, from image to logits at 1/8, batch norms folded into "
-    "convolutions, in turns with the static network",
+    "convolutions and, on a CPU, large blocks in strips, in turns with the static network",
     "computed on": "{device}, {precision}, {threads} CPU threads, torch {torch}; {machine}",
 }
 
