@@ -72,7 +72,7 @@ class Arguments:
     data_root: Path | None = None
     """Folder of the data set, or file or folder of a video; by default the search's."""
     cache_dir: Path | None = None
-    """Folder for static networks and optical flow; by default the search's."""
+    """Folder for static networks, features and optical flow; by default the search's."""
     compute: Annotated[ComputeConfig, arg(name="")] = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
@@ -177,7 +177,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
     """
     # These load torch, for which --help and a bad flag need not wait.
     from nas.settings.compute import start
-    from nas.training.candidates.inputs import static_of_run, with_stills
+    from nas.training.candidates.inputs import halved_features, static_of_run, with_stills
     from nas.training.labels import check_labels
     from nas.training.video.ensure import VideoTraining
     from nas.training.video.inputs import read_inputs
@@ -210,6 +210,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         refresh=require_number(data.refresh),
         static_checkpoint=checkpoint,
         cache_dir=machine.cache,
+        low=halved_features(search),
         compute=compute,
     )
     return VideoTraining(config, inputs, compute)

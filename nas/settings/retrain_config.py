@@ -17,6 +17,9 @@ class RecipeConfig:
     """Passes over the training windows in which the static network stays as it is."""
     epochs: int = 100
     """Passes after the head's, in which all weights learn."""
+    alone_on: Literal["images", "features"] = "images"
+    """What a cell alone learns from: `images` in random views, with losses at full size; or cached `features`, with
+    losses at 1/8, as in the search, which takes about a tenth of the time."""
     batch: int = 16
     """Windows a step."""
     window: Literal["auto"] | int = "auto"
@@ -68,6 +71,9 @@ class RecipeConfig:
         require(taught, "logit-weight and label-weight must not both be 0: nothing else trains the classifier", terms)
         require(self.label_every >= 1, "label-every must be at least 1", self.label_every)
         require(min(self.head_rates) > 0, "head-rates must be positive", self.head_rates)
+        on_all = self.loss_on != "last" and self.label_every == 1
+        rule = "alone-on features learns from all later frames of a window: leave out loss-on last and label-every"
+        require(self.alone_on == "images" or on_all, rule, self.alone_on)
         require(min(self.static_rate, self.weight_decay) >= 0, "rates and decay must not be negative", self)
         require(self.clip_norm > 0, "clip-norm must be positive", self.clip_norm)
         require(self.crop >= 0, "crop must not be negative", self.crop)
@@ -111,6 +117,11 @@ class RetrainConfig:
 
     retrain: Annotated[RecipeConfig, arg(name="")] = field(default_factory=RecipeConfig)
     etc: Annotated[EtcConfig, arg(name="")] = field(default_factory=EtcConfig)
+
+    def __post_init__(self) -> None:
+        plain = self.etc.temporal_loss == 0 and self.etc.distill_from is None
+        rule = "alone-on features knows neither flow nor another teacher: leave out temporal-loss and distill-from"
+        require(self.retrain.alone_on == "images" or plain, rule, self.retrain.alone_on)
 
 
 def without_labels(config: RetrainConfig) -> RetrainConfig:

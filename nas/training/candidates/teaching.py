@@ -1,6 +1,7 @@
 """The loss of a candidate: on every later frame how far it is from the static network, and from the label if any."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,25 @@ from torch import Tensor, nn
 from baselines.etc_distillation import pixel_divergence
 from cache.rows import Batch
 from nas.networks.heads import Head, unroll_dec
-from nas.settings.config import CandidateConfig
 from nas.training.candidates.clips import Clips
 from nas.training.losses import cross_entropy, relative_error, weight_of
 from searchspace.modules.cell import Features
+
+
+class Terms(Protocol):
+    """Weights of what a head learns from, each at least 0; settings of candidates and of retraining have them."""
+
+    @property
+    def dec_weight(self) -> float:
+        """Weight of imitating `dec`."""
+
+    @property
+    def logit_weight(self) -> float:
+        """Weight of imitating class probabilities."""
+
+    @property
+    def label_weight(self) -> float:
+        """Weight of the labels' cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +40,7 @@ class Teaching:
     clips: Clips
     classifier: nn.Module
     """Classifier of the static network, which makes the logits to imitate out of its `dec`."""
-    settings: CandidateConfig
+    terms: Terms
     class_weights: Tensor | None = None
     """Weights of the classes in the term of the labels, (classes,); None weighs all alike."""
 
@@ -35,8 +51,8 @@ class Teaching:
             decs = unroll_dec(head, clip)
             logits = [head.classifier(dec) for dec in decs]
         weights = {name: weight for name, weight in self._weights().items() if weight > 0}
-        terms = {name: torch.stack(self._losses(name, decs, logits, clip[1:], batch)) for name in weights}
-        shared = [weights[name] * (losses * batch.get(share_of(name), 1)).sum() for name, losses in terms.items()]
+        losses = {name: torch.stack(self._losses(name, decs, logits, clip[1:], batch)) for name in weights}
+        shared = [weights[name] * (each * batch.get(share_of(name), 1)).sum() for name, each in losses.items()]
         return torch.stack(shared).sum()
 
     def split(self, batch: Batch, count: int) -> list[Batch]:
@@ -56,8 +72,8 @@ class Teaching:
         return parts
 
     def _weights(self) -> dict[str, float]:
-        settings = self.settings
-        return {"dec": settings.dec_weight, "logits": settings.logit_weight, "labels": settings.label_weight}
+        terms = self.terms
+        return {"dec": terms.dec_weight, "logits": terms.logit_weight, "labels": terms.label_weight}
 
     def _losses(
         self, name: str, decs: list[Tensor], logits: list[Tensor], later: list[Features], batch: Batch

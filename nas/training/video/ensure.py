@@ -4,7 +4,7 @@ A folder holds `network.pt` and `curve.csv` (see `retraining.py`), and in `setti
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from nas.settings.config_files import read_mapping, write_mapping
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.seeding import stream
+from nas.training.candidates.teaching import Teaching
 from nas.training.saved_training import BEST, SavedTraining, is_unfinished
 from nas.training.video.etc_loss import temporal_terms
 from nas.training.video.inputs import VideoInputs
@@ -124,9 +125,20 @@ class VideoTraining:
         if config.etc.temporal_loss or config.etc.distill_from is not None:
             etc = temporal_terms(config.etc, self._compute, stream(seed, "retraining", "etc"))
         teacher = None if inputs.teacher is None else Teacher(inputs.teacher, self._compute)
-        weights = inputs.class_weights
-        training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher)
+        weights, cached = inputs.class_weights, self._on_features(network.head.needs)
+        training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher, cached)
         training.run(folder, {"name": name, "seed": seed} | inputs.facts | facts)
+
+    def _on_features(self, needs: Collection[str]) -> Teaching | None:
+        """Make the loss by which a cell learns alone from cached features, if it shall; the static network teaches."""
+        inputs, compute = self._inputs, self._compute
+        if inputs.clips is None:
+            return None
+        if absent := set(needs) - inputs.clips.sizes.keys():
+            raise RunError(f"{', '.join(sorted(absent))} of halved frames are not cached; use --alone-on images")
+        static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
+        weights = None if inputs.class_weights is None else inputs.class_weights.to(compute.device)
+        return Teaching(inputs.clips, static.to(compute.device).freeze().classifier, self._config.retrain, weights)
 
     def _untrained(self, genotype: Genotype | None, seed: int) -> VideoNetwork:
         """Make a network out of the static one, its classifier, and a head with random weights."""

@@ -1,6 +1,7 @@
 """VideoInputs: what the networks of one retraining share, read and checked before the first of them is trained."""
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,14 +11,16 @@ from torch import Tensor
 
 from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, thin_labels
+from cache.extract import ensure_features
 from cache.shipped import find
-from cache.static.network import load_checkpoint, weights_fingerprint
+from cache.static.network import StaticNetwork, load_checkpoint, weights_fingerprint
 from nas.networks.class_names import check_classes
 from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, on_every_frame
 from nas.settings.compute import Compute
 from nas.settings.config_files import to_plain
 from nas.settings.retrain_config import RetrainConfig
+from nas.training.candidates.clips import Clips
 from nas.training.labels import label_weights
 from nas.training.validation_list import check_readable
 from nas.training.video.data import VideoData
@@ -41,6 +44,8 @@ class VideoInputs:
     """Frames from one key frame to the next in use and validation; a window has its own first frame for one."""
     identity: Mapping[str, Any]
     """Settings and fingerprints that decide a network, beside its genotype and its seed."""
+    clips: Clips | None = None
+    """Cached features of the training list, where cells learn alone from these."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ def read_inputs(
     refresh: int,
     static_checkpoint: Path,
     cache_dir: Path,
+    low: Collection[str] = (),
     compute: Compute,
 ) -> VideoInputs:
     """Read all that the networks of a retraining share.
@@ -78,7 +84,8 @@ def read_inputs(
         gaps: gaps between its frames, in multiples of the clips' own.
         refresh: frames from one key frame to the next, where networks run over clips; 0 has none after the first.
         static_checkpoint: file of the static network that all start from.
-        cache_dir: folder for optical flow.
+        cache_dir: folder for optical flow and features.
+        low: names of features of halved frames that are cached beside those of whole ones.
         compute: device and precision.
 
     Raises:
@@ -110,7 +117,30 @@ def read_inputs(
     learnt = thin_labels(census.frames, recipe.label_every)
     labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
     weights = label_weights(census, labelled) if recipe.class_weights else None
-    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity))
+    clips = _cached(dataset, static, size, cache_dir, low, compute) if recipe.alone_on == "features" else None
+    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), clips)
+
+
+def _cached(
+    dataset: Dataset,
+    static: StaticNetwork,
+    size: tuple[int, int],
+    cache_dir: Path,
+    low: Collection[str],
+    compute: Compute,
+) -> Clips:
+    """Open the features of the training list, which are the search's own if it learnt from the same frames."""
+    features = ensure_features(
+        dataset,
+        ("train",),
+        copy.deepcopy(static).freeze(),
+        size=size,
+        directory=cache_dir / "features",
+        low=low,
+        device=compute.device,
+        autocast=compute.autocast,
+    )
+    return Clips(features, compute, "auto")
 
 
 def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:

@@ -7,12 +7,13 @@ Nekrasov et al., WACV 2020, give the two phases, their optimisers, rates, epochs
   windows are few, and their frames alike; scales and shifts learn. The cell's batch norm is in train mode.
 - The per-frame network takes the same way: its classifier alone first, then all of it.
 - All networks of one seed see the same views of the same windows in the same order.
+- A cell alone may learn on cached features instead, without views, by the loss of the search's candidates.
 
 `network.pt` is the best network by mIoU over the validation list, streamed; of a video without masks, by agreement.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,13 +26,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from baselines.etc_distillation import Outputs, TemporalTerms
-from cache.rows import batched
+from cache.rows import Batch, batched
 from nas.networks.logits import upsampled
 from nas.networks.video_network import VideoNetwork, save_video_network
 from nas.settings.compute import Compute
 from nas.settings.retrain_config import RecipeConfig
 from nas.settings.seeding import stream
 from nas.training.augmentation import Views
+from nas.training.candidates.teaching import Teaching
 from nas.training.fit import fit
 from nas.training.losses import cross_entropy
 from nas.training.optimizers import MOMENTUM, poly
@@ -42,6 +44,7 @@ from nas.training.video.windows import Windows, head_outputs, read_clip
 
 log = logging.getLogger(__name__)
 
+ALONE: Final = "alone"
 BACKWARD: Final = 2.5  # epochs of the cell alone that take as long as one end to end; 2 to 3.5 on CPUs, by the cell
 
 
@@ -78,6 +81,7 @@ class Retraining:
         weights: Tensor | None = None,
         etc: TemporalTerms | None = None,
         teacher: Teacher | None = None,
+        on_features: Teaching | None = None,
     ) -> None:
         """Make the optimisers.
 
@@ -90,9 +94,10 @@ class Retraining:
             weights: weights of the classes in the loss, (classes,).
             etc: ETC's losses.
             teacher: what is imitated and distilled.
+            on_features: the loss on cached features, by which the cell learns alone; None learns from images then, too.
         """
         self._config, self._data, self._compute, self._seed = config, data, compute, seed
-        self._etc, self._teacher = etc, teacher
+        self._etc, self._teacher, self._on_features = etc, teacher, on_features
         self._shares = teacher is not None and teacher.shares(network.static)
         self._network = network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._weights = None if weights is None else weights.to(compute.device)
@@ -111,7 +116,7 @@ class Retraining:
         if config.static_rate > 0:
             optimizers["static"] = _sgd(config, static, config.static_rate)
         return (
-            Phase("alone", alone, False, {"head": first}, self._schedulers({"head": first}, alone)),
+            Phase(ALONE, alone, False, {"head": first}, self._schedulers({"head": first}, alone)),
             Phase("end to end", together, config.static_rate > 0, optimizers, self._schedulers(optimizers, together)),
         )
 
@@ -135,9 +140,10 @@ class Retraining:
         self._saved = SavedTraining(folder, meta["name"], self._parts())
         self._train_mode()
         for phase in self._phases:
+            loss, batches = self._lessons(phase)
             fit(
-                partial(self._loss, phase.static_learns),
-                self._batches,
+                loss,
+                batches,
                 list(phase.optimizers.values()),
                 epochs=range(max(phase.epochs.start, self._saved.epochs), phase.epochs.stop),
                 after_epoch=self._after_epoch,
@@ -146,14 +152,32 @@ class Retraining:
             )
         self._saved.finish()
 
+    def _lessons(self, phase: Phase) -> tuple[Callable[[Any], Tensor], Callable[[int], Iterable[Any]]]:
+        """Choose the loss of a phase and the batches that it is of."""
+        if self._on_features is not None and phase.name == ALONE:
+            return partial(self._on_features, self._network.head), self._feature_batches
+        return partial(self._loss, phase.static_learns), self._batches
+
     def _batches(self, epoch: int) -> Iterator[Windows]:
-        config, data = self._config, self._data
-        generator = torch.Generator().manual_seed(stream(self._seed, "retraining", "epoch", epoch))
-        order = torch.randperm(len(data.windows), generator=generator).tolist()
-        batches = batched([data.windows[place] for place in order], config.batch)
-        for positions in tqdm(batches, f"epoch {epoch + 1}", self._steps, unit="batch", leave=False, disable=None):
+        config, data, generator = self._config, self._data, self._generator(epoch)
+        for positions in self._shuffled(epoch, generator):
             views = Views.draw(len(positions), data.train.size, config.scale_range, generator, config.crop)
             yield data.read(positions, self._compute.device).apply(views)
+
+    def _feature_batches(self, epoch: int) -> Iterator[Batch]:
+        assert self._on_features is not None
+        order = self._shuffled(epoch, self._generator(epoch))
+        return self._on_features.clips.batches(order, label="label8", of=slice(1, None))
+
+    def _generator(self, epoch: int) -> torch.Generator:
+        return torch.Generator().manual_seed(stream(self._seed, "retraining", "epoch", epoch))
+
+    def _shuffled(self, epoch: int, generator: torch.Generator) -> Iterable[Tensor]:
+        """Draw the order of an epoch's windows: batches of positions (N, T)."""
+        windows = self._data.windows
+        order = torch.randperm(len(windows), generator=generator).tolist()
+        batches = batched([windows[place] for place in order], self._config.batch)
+        return tqdm(batches, f"epoch {epoch + 1}", self._steps, unit="batch", leave=False, disable=None)
 
     def _loss(self, static_learns: bool, windows: Windows) -> Tensor:
         """Add up the mean cross-entropies and the imitation of the frames that count, and ETC's terms."""
@@ -196,7 +220,7 @@ class Retraining:
         better = self._saved.add(done, {"loss": loss} | scores)
         log.info(
             "%s: epoch %d/%d (%s), loss %.3f, %s %.2f (best %.2f), %s left",
-            *(self._meta["name"], done, total, "alone" if epoch < config.head_epochs else "end to end"),
+            *(self._meta["name"], done, total, ALONE if epoch < config.head_epochs else "end to end"),
             *(
                 loss,
                 data.words.miou,
