@@ -80,6 +80,9 @@ class Arguments:
         if self.top_k < 0 or self.seeds < 1:
             raise RunError(f"there must be 0 cells or more and 1 seed or more, but got {self.top_k} and {self.seeds}")
         require(self.dataset is None or self.data_root is not None, "dataset video needs --data-root", self.data_root)
+        on_images = self.config.retrain.alone_on == "images"
+        rule = "with --dataset alone-on must be images: networks that were trained already have no cached features"
+        require(self.dataset is None or on_images, rule, self.config.retrain.alone_on)
         require(Path(self.label).name == self.label, "label must be part of a folder's name", self.label)
 
 

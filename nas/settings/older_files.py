@@ -1,6 +1,7 @@
 """Settings as earlier versions wrote them: their signs for "auto", and what they did before there was a setting.
 
-A setting that is new, or gets another default, needs a line in `BEFORE` unless its default is what was done before.
+A setting that is new, or gets another default, needs a line in `BEFORE` unless its default is what was done before. One
+that decides a retrained network needs a line in `RETRAINED_BEFORE`, as the network's folder lists them all.
 """
 
 from collections.abc import Mapping
@@ -33,6 +34,9 @@ BEFORE: Final[dict[str, Any]] = {
     "confirm": 0,
 }
 """Values by which runs were made that are too old to have the setting."""
+
+RETRAINED_BEFORE: Final[dict[str, Any]] = {"retrain": {"alone_on": "images"}}
+"""Values by which networks were retrained that are too old to have the setting."""
 
 
 def respell(settings: Mapping[str, Any]) -> dict[str, Any]:

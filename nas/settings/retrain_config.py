@@ -18,8 +18,8 @@ class RecipeConfig:
     epochs: int = 100
     """Passes after the head's, in which all weights learn."""
     alone_on: Literal["images", "features"] = "images"
-    """What a cell alone learns from: `images` in random views, with losses at full size; or cached `features`, with
-    losses at 1/8, as in the search, which takes about a tenth of the time."""
+    """What a cell alone learns from: `images` in random views, with losses at full size; or cached `features` of whole
+    frames, with losses at 1/8, as in the search, which takes about a tenth of the time."""
     batch: int = 16
     """Windows a step."""
     window: Literal["auto"] | int = "auto"
@@ -72,7 +72,7 @@ class RecipeConfig:
         require(self.label_every >= 1, "label-every must be at least 1", self.label_every)
         require(min(self.head_rates) > 0, "head-rates must be positive", self.head_rates)
         on_all = self.loss_on != "last" and self.label_every == 1
-        rule = "alone-on features learns from all later frames of a window: leave out loss-on last and label-every"
+        rule = "alone-on must be images with loss-on last or label-every: features teach by all later frames and labels"
         require(self.alone_on == "images" or on_all, rule, self.alone_on)
         require(min(self.static_rate, self.weight_decay) >= 0, "rates and decay must not be negative", self)
         require(self.clip_norm > 0, "clip-norm must be positive", self.clip_norm)
@@ -120,7 +120,7 @@ class RetrainConfig:
 
     def __post_init__(self) -> None:
         plain = self.etc.temporal_loss == 0 and self.etc.distill_from is None
-        rule = "alone-on features knows neither flow nor another teacher: leave out temporal-loss and distill-from"
+        rule = "alone-on must be images with temporal-loss or distill-from, which cached features do not serve"
         require(self.retrain.alone_on == "images" or plain, rule, self.retrain.alone_on)
 
 

@@ -15,10 +15,12 @@ from nas.retrain import Arguments, chosen_networks, main
 from nas.runs.store import RunStore, read_settings
 from nas.runs.trial import Trial
 from nas.settings.command_line import run_command
+from nas.settings.compute import Compute
 from nas.settings.config import DataConfig, SearchConfig, StaticConfig
 from nas.settings.config_files import to_mapping
 from nas.settings.errors import RunError
 from nas.settings.retrain_config import RetrainConfig
+from nas.training.candidates.inputs import prepare
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
@@ -27,6 +29,7 @@ CELLS = [
     Genotype((Block(("past.dec", f"cur.{layer}"), (SKIP, SKIP), Choice("concat")),))
     for layer in ("layer2", "layer3", "layer4")
 ]
+ON_FEATURES = ["--alone-on", "features"]
 QUICK = ["--head-epochs", "1", "--epochs", "1", "--batch", "8", "--threads", "1"]
 
 
@@ -85,6 +88,20 @@ def test_the_best_cells_and_the_control_are_trained_for_every_seed_and_found_aga
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*.pt")} == before
 
 
+def test_on_features_cells_learn_from_those_that_the_search_made(make_run, monkeypatch, tmp_path):
+    run, cache = make_run([0.2]), tmp_path / "cache"
+    monkeypatch.setitem(shapes.CLIPS, "train", 2)  # one to learn from in the search, one to score on
+    search = read_settings(run)
+    search = replace(search, machine=replace(search.machine, cache_dir=cache))
+    made = prepare(search, Compute(torch.device("cpu"), None))
+    before = made.features.path.stat()
+    assert retrain(monkeypatch, "--run", run, "--top-k", "1", "--cache-dir", cache, *QUICK, *ON_FEATURES) == 0
+    assert list((cache / "features").glob("*.h5")) == [made.features.path]
+    after = made.features.path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert {path.name for path in (run / "retrained").iterdir()} == {"cell0-seed0", "per_frame-seed0"}
+
+
 def test_a_label_keeps_other_settings_apart(make_run, monkeypatch, capsys):
     run = make_run([0.2])
     words = ["--run", run, "--top-k", "0", *QUICK]
@@ -126,8 +143,16 @@ def diverging():
         ([0.2], ["--seeds", "0"], "1 seed or more"),
         ([0.2], ["--label", "../../x"], "label must be part of a folder's name, but got '../../x'"),
         ([0.2], ["--label", "/x"], "label must be part of a folder's name, but got '/x'"),
+        ([0.2], [*ON_FEATURES, "--label-every", "2"], "alone-on must be images with loss-on last or label-every"),
+        ([0.2], [*ON_FEATURES, "--loss-on", "last"], "alone-on must be images with loss-on last or label-every"),
+        ([0.2], [*ON_FEATURES, "--temporal-loss", "0.1"], "alone-on must be images with temporal-loss or distill-from"),
+        ([0.2], [*ON_FEATURES, "--distill-from", "camvid"], "alone-on must be images with temporal-loss or distill"),
+        ([0.2], [*ON_FEATURES, "--dataset", "video", "--data-root", "x.mp4"], "with --dataset alone-on must be images"),
     ],
-    ids=["empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds", "path", "root"],
+    ids=[
+        *("empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds", "path", "root"),
+        *("every other label", "last frames", "flow", "another teacher", "another video"),
+    ],
 )
 def test_a_mistake_is_one_message_and_leaves_no_network(make_run, monkeypatch, capsys, rewards, words, message):
     run = make_run(rewards)

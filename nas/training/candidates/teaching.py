@@ -1,4 +1,4 @@
-"""The loss of a candidate: on every later frame how far it is from the static network, and from the label if any."""
+"""The loss of a head on cached features: on every later frame how far it is from the static network and the label."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,7 +32,7 @@ class Terms(Protocol):
 
 @dataclass(frozen=True)
 class Teaching:
-    """The weighted sum, over terms and over the frames after the first, of what a candidate learns from.
+    """The weighted sum, over terms and over the frames after the first, of what a head learns from.
 
     The terms are `dec` and `logits`, for which the static network is the teacher, and `labels`.
     """

@@ -3,8 +3,9 @@
 A folder holds `network.pt` and `curve.csv` (see `retraining.py`), and in `settings.yaml` all that decides the result.
 """
 
+import copy
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +13,18 @@ from typing import Any, Final
 import torch
 
 from cache.atomic import one_builder
-from cache.static.network import load_checkpoint
+from cache.static.network import load_checkpoint, weights_fingerprint
 from nas.networks.heads import head_on
 from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, load_video_network, on_every_frame, save_video_network
 from nas.runs.store import differences
 from nas.settings.compute import Compute
-from nas.settings.config_files import read_mapping, write_mapping
+from nas.settings.config_files import overlay, read_mapping, write_mapping
 from nas.settings.errors import RunError
+from nas.settings.older_files import RETRAINED_BEFORE
 from nas.settings.retrain_config import RetrainConfig
 from nas.settings.seeding import stream
+from nas.training.candidates.clips import Clips
 from nas.training.candidates.teaching import Teaching
 from nas.training.saved_training import BEST, SavedTraining, is_unfinished
 from nas.training.video.etc_loss import temporal_terms
@@ -65,7 +68,7 @@ class VideoTraining:
             mIoU, or agreement, that it had on these data.
 
         Raises:
-            RunError: the folder holds a network of other settings.
+            RunError: the folder holds a network of other settings; or cached features do not fit the network.
             NonFiniteError: the training diverged.
             OSError: the folder cannot be written or the disk is full.
         """
@@ -125,20 +128,24 @@ class VideoTraining:
         if config.etc.temporal_loss or config.etc.distill_from is not None:
             etc = temporal_terms(config.etc, self._compute, stream(seed, "retraining", "etc"))
         teacher = None if inputs.teacher is None else Teacher(inputs.teacher, self._compute)
-        weights, cached = inputs.class_weights, self._on_features(network.head.needs)
-        training = Retraining(config.retrain, network, inputs.data, self._compute, seed, weights, etc, teacher, cached)
+        training = Retraining(
+            *(config.retrain, network, inputs.data, self._compute, seed, inputs.class_weights, etc, teacher),
+            on_features=self._on_features(network),
+        )
         training.run(folder, {"name": name, "seed": seed} | inputs.facts | facts)
 
-    def _on_features(self, needs: Collection[str]) -> Teaching | None:
-        """Make the loss by which a cell learns alone from cached features, if it shall; the static network teaches."""
+    def _on_features(self, network: VideoNetwork) -> Teaching | None:
+        """Make the loss by which a head learns alone from cached features, if it shall; the static network teaches."""
         inputs, compute = self._inputs, self._compute
-        if inputs.clips is None:
+        if inputs.features is None:
             return None
-        if absent := set(needs) - inputs.clips.sizes.keys():
-            raise RunError(f"{', '.join(sorted(absent))} of halved frames are not cached; use --alone-on images")
-        static, _ = load_checkpoint(inputs.static_checkpoint, classes=len(inputs.dataset.classes))
+        if absent := network.head.needs - inputs.features.arrays.keys():
+            raise RunError(f"the cell reads {', '.join(sorted(absent))}, which is not cached; use --alone-on images")
+        if weights_fingerprint(network.static) != inputs.identity["static"]:
+            raise RunError("the cached features are of another static network than this one's; use --alone-on images")
+        classifier = copy.deepcopy(network.static.classifier).to(compute.device)  # the per-frame network's own learns
         weights = None if inputs.class_weights is None else inputs.class_weights.to(compute.device)
-        return Teaching(inputs.clips, static.to(compute.device).freeze().classifier, self._config.retrain, weights)
+        return Teaching(Clips(inputs.features, compute, "auto"), classifier, self._config.retrain, weights)
 
     def _untrained(self, genotype: Genotype | None, seed: int) -> VideoNetwork:
         """Make a network out of the static one, its classifier, and a head with random weights."""
@@ -150,6 +157,6 @@ class VideoTraining:
         """Note the settings of a training, or check that they are what they were."""
         if not path.exists():
             write_mapping(path, settings)
-        elif changes := differences(read_mapping(path), settings):
+        elif changes := differences(overlay([RETRAINED_BEFORE, read_mapping(path)]), settings):
             way_out = "Call the networks of the new settings something else with --label NAME, or remove the folder."
             raise RunError("\n".join([f"{path.parent} holds a network of other settings:", *changes, way_out]))

@@ -1,6 +1,5 @@
 """VideoInputs: what the networks of one retraining share, read and checked before the first of them is trained."""
 
-import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -12,15 +11,15 @@ from torch import Tensor
 from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, thin_labels
 from cache.extract import ensure_features
+from cache.features import FeatureCache
 from cache.shipped import find
-from cache.static.network import StaticNetwork, load_checkpoint, weights_fingerprint
+from cache.static.network import load_checkpoint, weights_fingerprint
 from nas.networks.class_names import check_classes
 from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, on_every_frame
 from nas.settings.compute import Compute
 from nas.settings.config_files import to_plain
 from nas.settings.retrain_config import RetrainConfig
-from nas.training.candidates.clips import Clips
 from nas.training.labels import label_weights
 from nas.training.validation_list import check_readable
 from nas.training.video.data import VideoData
@@ -44,8 +43,8 @@ class VideoInputs:
     """Frames from one key frame to the next in use and validation; a window has its own first frame for one."""
     identity: Mapping[str, Any]
     """Settings and fingerprints that decide a network, beside its genotype and its seed."""
-    clips: Clips | None = None
-    """Cached features of the training list, where cells learn alone from these."""
+    features: FeatureCache | None = None
+    """Cached features of the training list, from which cells learn alone; None where they learn from images."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -90,6 +89,7 @@ def read_inputs(
 
     Raises:
         DataError: data, static network or teacher are missing or wrong or of other classes, or there are no windows.
+        OSError: the cache folder cannot be written or the disk is full.
     """
     recipe, etc = config.retrain, config.etc
     static, facts = load_checkpoint(static_checkpoint, classes=len(dataset.classes))
@@ -117,30 +117,17 @@ def read_inputs(
     learnt = thin_labels(census.frames, recipe.label_every)
     labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
     weights = label_weights(census, labelled) if recipe.class_weights else None
-    clips = _cached(dataset, static, size, cache_dir, low, compute) if recipe.alone_on == "features" else None
-    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), clips)
-
-
-def _cached(
-    dataset: Dataset,
-    static: StaticNetwork,
-    size: tuple[int, int],
-    cache_dir: Path,
-    low: Collection[str],
-    compute: Compute,
-) -> Clips:
-    """Open the features of the training list, which are the search's own if it learnt from the same frames."""
-    features = ensure_features(
-        dataset,
-        ("train",),
-        copy.deepcopy(static).freeze(),
-        size=size,
-        directory=cache_dir / "features",
-        low=low,
-        device=compute.device,
-        autocast=compute.autocast,
-    )
-    return Clips(features, compute, "auto")
+    features = None
+    if recipe.alone_on == "features" and recipe.head_epochs > 0:
+        features = ensure_features(  # the search's own, if it learnt from the same frames
+            *(dataset, ("train",), static.freeze()),
+            size=size,
+            directory=cache_dir / "features",
+            low=low,
+            device=compute.device,
+            autocast=compute.autocast,
+        )
+    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features)
 
 
 def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:

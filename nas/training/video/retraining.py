@@ -33,6 +33,7 @@ from nas.settings.compute import Compute
 from nas.settings.retrain_config import RecipeConfig
 from nas.settings.seeding import stream
 from nas.training.augmentation import Views
+from nas.training.candidates.clips import Clips
 from nas.training.candidates.teaching import Teaching
 from nas.training.fit import fit
 from nas.training.losses import cross_entropy
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 ALONE: Final = "alone"
 BACKWARD: Final = 2.5  # epochs of the cell alone that take as long as one end to end; 2 to 3.5 on CPUs, by the cell
+ON_FEATURES: Final = 0.1  # the same of one on cached features, in epochs of the cell alone on images
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Retraining:
             weights: weights of the classes in the loss, (classes,).
             etc: ETC's losses.
             teacher: what is imitated and distilled.
-            on_features: the loss on cached features, by which the cell learns alone; None learns from images then, too.
+            on_features: loss on cached features by which the head learns alone; None lets it learn from images.
         """
         self._config, self._data, self._compute, self._seed = config, data, compute, seed
         self._etc, self._teacher, self._on_features = etc, teacher, on_features
@@ -153,9 +155,10 @@ class Retraining:
         self._saved.finish()
 
     def _lessons(self, phase: Phase) -> tuple[Callable[[Any], Tensor], Callable[[int], Iterable[Any]]]:
-        """Choose the loss of a phase and the batches that it is of."""
-        if self._on_features is not None and phase.name == ALONE:
-            return partial(self._on_features, self._network.head), self._feature_batches
+        """Choose the loss of a phase and the batches that it is of; features are let go with the first phase."""
+        taught, self._on_features = self._on_features, None
+        if taught is not None and phase.name == ALONE:
+            return partial(taught, self._network.head), partial(self._feature_batches, taught.clips)
         return partial(self._loss, phase.static_learns), self._batches
 
     def _batches(self, epoch: int) -> Iterator[Windows]:
@@ -164,10 +167,9 @@ class Retraining:
             views = Views.draw(len(positions), data.train.size, config.scale_range, generator, config.crop)
             yield data.read(positions, self._compute.device).apply(views)
 
-    def _feature_batches(self, epoch: int) -> Iterator[Batch]:
-        assert self._on_features is not None
+    def _feature_batches(self, clips: Clips, epoch: int) -> Iterator[Batch]:
         order = self._shuffled(epoch, self._generator(epoch))
-        return self._on_features.clips.batches(order, label="label8", of=slice(1, None))
+        return clips.batches(order, label="label8", of=slice(1, None))
 
     def _generator(self, epoch: int) -> torch.Generator:
         return torch.Generator().manual_seed(stream(self._seed, "retraining", "epoch", epoch))
@@ -236,9 +238,10 @@ class Retraining:
         return True
 
     def _work(self, epochs: int) -> float:
-        """Estimate the cost of so many epochs, in epochs of the first phase."""
-        alone = min(epochs, self._config.head_epochs)
-        return alone + (BACKWARD if self._config.static_rate > 0 else 1.0) * (epochs - alone)
+        """Estimate the cost of so many epochs, in epochs of the cell alone on images."""
+        config, alone = self._config, min(epochs, self._config.head_epochs)
+        cost = ON_FEATURES if config.alone_on == "features" else 1.0
+        return cost * alone + (BACKWARD if config.static_rate > 0 else 1.0) * (epochs - alone)
 
     def _train_mode(self) -> None:
         self._network.eval()
