@@ -116,8 +116,9 @@ def main(arguments: Arguments) -> None:
             diverged.append(folder.name)
         else:
             scores = [f"{100 * meta[score]:.2f}" if score in meta else "-" for score in columns.values()]
-            rows.append([name, k, *scores, meta["epoch"], folder / BEST])
-    print(tabulate(rows, ("network", "seed", *columns, "best epoch", "checkpoint"), "github", disable_numparse=True))
+            rows.append([name, k, *scores, f"{meta['relative_macs']:.2f}", meta["epoch"], folder / BEST])
+    headings = ("network", "seed", *columns, "MACs / per-frame", "best epoch", "checkpoint")
+    print(tabulate(rows, headings, "github", disable_numparse=True))
     if words.note:
         print(words.note)
     if diverged:

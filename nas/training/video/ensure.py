@@ -14,6 +14,7 @@ import torch
 
 from cache.atomic import one_builder
 from cache.static.network import load_checkpoint, weights_fingerprint
+from nas.evaluation.network_cost import count_costs
 from nas.networks.heads import head_on
 from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, load_video_network, on_every_frame, save_video_network
@@ -65,7 +66,7 @@ class VideoTraining:
 
         Returns:
             What is stored with the best checkpoint, its epoch and scores among it; with a `start` also `before`, the
-            mIoU, or agreement, that it had on these data.
+            mIoU, or agreement, that it had on these data; and `relative_macs`, as it is counted.
 
         Raises:
             RunError: the folder holds a network of other settings; or cached features do not fit the network.
@@ -80,8 +81,7 @@ class VideoTraining:
                 log.info("%s: %s is trained already", name, path)
             else:
                 self._train(folder, name, genotype, seed, start)
-        _, meta = load_video_network(path)
-        return meta
+        return self._found(path)
 
     def ensure_static(self, folder: Path, name: str) -> dict[str, Any]:
         """Score the static network as it is and store it as one that labels every frame, unless it stands in `folder`.
@@ -91,7 +91,7 @@ class VideoTraining:
             name: name of the fixed point.
 
         Returns:
-            What is stored with it: epoch 0, and its scores.
+            What is stored with it: epoch 0, and its scores; and `relative_macs`, which are 1.
 
         Raises:
             RunError: the folder holds another network.
@@ -102,8 +102,11 @@ class VideoTraining:
             self._bind(folder / "settings.yaml", {part: self._inputs.identity[part] for part in UNTRAINED})
             if not path.exists() or is_unfinished(folder):
                 self._score_static(path, name)
-        _, meta = load_video_network(path)
-        return meta
+        return self._found(path)
+
+    def _found(self, path: Path) -> dict[str, Any]:
+        network, meta = load_video_network(path)
+        return {**meta, "relative_macs": count_costs(network, self._inputs.size)["relative_macs"]}
 
     def _score_static(self, path: Path, name: str) -> None:
         inputs, compute = self._inputs, self._compute
