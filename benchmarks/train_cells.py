@@ -45,6 +45,8 @@ class Part:
     """Strategy that asks for the cells."""
     trials: int
     """Cells at --share 1."""
+    seed: int = 0
+    """Seed of the search, whose static network is that of seed 0."""
     repetition: int = 0
     """Repetition, with weights of its own; the cells of `random` are the same in each."""
     confirm: int = 0
@@ -53,13 +55,11 @@ class Part:
 
 PLAN: Final = (
     Part("video", "random", 500),
-    Part("video", "random", 60, repetition=1),
-    Part("video", "random", 60, repetition=2),
-    Part("video", "ppo", 200),
-    Part("video", "evolution", 200),
-    Part("fast", "random", 200),
+    *(Part("video", strategy, 80, seed) for seed in range(3) for strategy in ("ppo", "evolution")),
+    Part("fast", "random", 300),
+    Part("paper", "random", 300),
+    *(Part("video", "random", 100, repetition=repetition) for repetition in (1, 2)),
     Part("fast", "random", 20, repetition=1),
-    Part("paper", "random", 200),
     Part("paper", "random", 20, repetition=1),
     Part("video", "random", 500, confirm=20),
 )
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--parts", type=int, nargs="+", default=range(len(PLAN)), help="of the plan (default: all)")
     parser.add_argument("--data-root", type=Path, help="folder of the data set")
     parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights of the encoder")
+    parser.add_argument("--checkpoint", type=Path, help="static network, instead of training it")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     keep_freed_memory()
@@ -82,10 +83,16 @@ def main() -> None:
         part = replace(part, trials=max(1, round(part.trials * arguments.share)))
         settings = {
             "machine": {"data_root": arguments.data_root},
-            "static": {"encoder_weights": arguments.encoder_weights},
+            "static": {"encoder_weights": arguments.encoder_weights, "checkpoint": arguments.checkpoint},
         }
-        folder = arguments.runs / arguments.problem / part.space / f"{part.strategy}-{part.repetition}"
+        folder = arguments.runs / arguments.problem / part.space / name_of(part)
         train(configure(arguments.problem, part, settings), folder)
+
+
+def name_of(part: Part) -> str:
+    """Name the folder of a part's search."""
+    seed = f"-seed{part.seed}" if part.seed else ""
+    return f"{part.strategy}-{part.repetition}{seed}"
 
 
 def configure(problem: str, part: Part, settings: Mapping[str, object]) -> SearchConfig:
@@ -94,6 +101,7 @@ def configure(problem: str, part: Part, settings: Mapping[str, object]) -> Searc
         "space": {"space": part.space},
         "strategy": part.strategy,
         "trials": part.trials,
+        "seed": part.seed,
         "repetition": part.repetition,
         "confirm": part.confirm,
     }
@@ -106,6 +114,9 @@ def train(wanted: SearchConfig, folder: Path) -> None:
     """Search as `nas.search` does, but for the report."""
     compute, space = resolve(wanted.compute), load_space(wanted.space)
     config = resolve_auto(wanted, compute, space)
+    if config.seed and config.static.checkpoint is None:  # the same problem for every seed
+        first = prepare(replace(config, seed=0), compute).evaluator.static_checkpoint
+        config = replace(config, static=replace(config.static, checkpoint=first))
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     with RunStore.open(folder, identity=identity(config), config=to_mapping(config)) as store:
         prepared = prepare(config, compute)
