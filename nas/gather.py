@@ -9,7 +9,7 @@ from typing import Final
 
 from tyro.conf import Positional
 
-from nas.landscapes.table import Table, trained_cells, write_table
+from nas.landscapes.table import Row, Table, trained_cells, write_table
 from nas.runs.comparable import read_run, require_one_problem
 from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
@@ -25,7 +25,8 @@ class Arguments:
     """Gather the cells that searches have trained to the end, of any strategies and seeds but one problem, in a table.
 
     Search without early stopping, with --candidate.measure-halfway for the scores half-way. `nas.search --repetition 1`
-    trains the cells of a search once more, with other weights: the noise is known from them.
+    trains the cells of a search once more, with other weights: the noise is known from them. A training that several
+    searches have done alike, of one cell with one seed, counts once.
     """
 
     runs: Positional[tuple[Path, ...]]
@@ -45,7 +46,10 @@ def main(arguments: Arguments) -> None:
     if len({run.features for run in runs}) > 1:
         raise RunError("the runs have different static networks or data; a table is of one problem")
     space = load_space(runs[0].config.space)
-    rows = tuple(row for run in runs for row in trained_cells(run, space))
+    trainings: dict[tuple[str, int, int], Row] = {}
+    for row in (row for run in runs for row in trained_cells(run, space)):
+        trainings.setdefault((row.key, row.seed, row.epochs), row)
+    rows = tuple(trainings.values())
     settings = {name: value for name, value in identity(runs[0].config).items() if name not in ("strategy", "seed")}
     facts = {
         "rows": dict(Counter(row.strategy for row in rows)),
@@ -54,9 +58,9 @@ def main(arguments: Arguments) -> None:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
     write_table(arguments.output, Table(space, rows, facts))
-    trainings = Counter(row.key for row in rows)
-    repeated = sum(count > 1 for count in trainings.values())
-    print(f"{arguments.output}: {len(rows)} trainings of {len(trainings)} cells, {repeated} of them repeated")
+    cells = Counter(row.key for row in rows)
+    repeated = sum(count > 1 for count in cells.values())
+    print(f"{arguments.output}: {len(rows)} trainings of {len(cells)} cells, {repeated} of them repeated")
 
 
 if __name__ == "__main__":

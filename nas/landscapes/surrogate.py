@@ -1,13 +1,19 @@
-"""Surrogate: a landscape predicted from a table of trained cells, with the noise that repeated trainings show."""
+"""Surrogate: a landscape predicted from a table of trained cells, with the noise that repeated trainings show.
+
+Cells that imitate a network do not get far beyond it, so rewards crowd below a ceiling, and a model that is linear in
+what it sees would promise more than any cell has. So models are fitted to the log odds of a reward against a ceiling.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import BayesianRidge
 from sklearn.metrics import r2_score
@@ -26,6 +32,8 @@ VIEWS: Final = ("tokens", "flow")  # what models see of a cell: the two ways of 
 FOLDS: Final = 5
 FEWEST: Final = 20  # cells that a surrogate is fitted on
 UNIFORM: Final = 2000  # cells that mean and spread are measured on
+MARGIN: Final = 2.0  # standard deviations of the noise from the best reward of a table to the ceiling
+FLOOR: Final = 0.01  # lowest reward that log odds are taken of, and least noise that the ceiling allows for
 GOOD: Final = 0.25  # share of the held-out cells that count as good
 
 Values = npt.NDArray[np.float64]
@@ -73,12 +81,15 @@ class Surrogate:
         self._encoding = Encoding(table.space)
         tokens, values = np.array([rows[0].tokens for rows in trained.values()]), np.array([*map(np.mean, rewards)])
         uniform = np.array([rows[0].strategy == "random" for rows in trained.values()])
+        self.ceiling = float(values.max()) + MARGIN * max(self.noise, FLOOR)
         self.qualities = tuple(
-            quality((model, view), self._encode(view, tokens), values, uniform) for model in MODELS for view in VIEWS
+            quality((model, view), self.ceiling, self._encode(view, tokens), values, uniform)
+            for model in MODELS
+            for view in VIEWS
         )
         self.best = max(self.qualities, key=lambda each: each.tau)
         model, self._view = self.best.predictor
-        self._predictor = MODELS[model]().fit(self._encode(self._view, tokens), values)
+        self._predictor = below(self.ceiling, MODELS[model]()).fit(self._encode(self._view, tokens), values)
         rng = np.random.default_rng(0)
         drawn = self._predict([table.space.uniform(rng) for _ in range(UNIFORM)])
         self._known: dict[Genotype, float] = {}
@@ -122,11 +133,27 @@ def noise_of(rewards: Sequence[Sequence[float]]) -> float:
     return float((squares / sum(len(each) - 1 for each in repeated)) ** 0.5)
 
 
-def quality(predictor: tuple[str, str], features: Features, values: Values, uniform: npt.NDArray[np.bool_]) -> Quality:
+def below(ceiling: float, model: Any) -> TransformedTargetRegressor:  # noqa: ANN401 - an estimator of scikit-learn
+    """Let a model predict log odds against a ceiling, so that what it says of a reward stays below that."""
+    odds, back = partial(_log_odds, ceiling), partial(_of_log_odds, ceiling)
+    return TransformedTargetRegressor(model, func=odds, inverse_func=back, check_inverse=False)
+
+
+def _log_odds(ceiling: float, values: Values) -> Values:
+    return np.log(np.clip(values, FLOOR, None) / (ceiling - values))
+
+
+def _of_log_odds(ceiling: float, odds: Values) -> Values:
+    return ceiling / (1 + np.exp(-odds))
+
+
+def quality(
+    predictor: tuple[str, str], ceiling: float, features: Features, values: Values, uniform: npt.NDArray[np.bool_]
+) -> Quality:
     """Measure a predictor on cells that it has not seen; `uniform` tells which cells were drawn uniformly."""
     model, _ = predictor
     folds = KFold(FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(MODELS[model](), features, values, cv=folds)
+    predicted = cross_val_predict(below(ceiling, MODELS[model]()), features, values, cv=folds)
     good = values >= np.quantile(values, 1 - GOOD)
     return Quality(
         predictor=predictor,

@@ -24,7 +24,8 @@ def make_run(directory, features="one", **settings):
         store.bind("features", features)
         for number, status in enumerate(("finished", "early_stopped", "failed", "finished")):
             fields = {"error": "x: y"} if status == "failed" else {"reward": 0.5 + number / 10, "latency": 0.01}
-            store.append(Trial(number=number, genotype=cells[number], status=status, seed=number, **fields))
+            seed = number + 10 * config.repetition
+            store.append(Trial(number=number, genotype=cells[number], status=status, seed=seed, **fields))
         store.append(Trial(number=4, genotype=cells[0], status="finished", reward=0.5, repeat_of=0))
     return directory
 
@@ -48,6 +49,13 @@ def test_what_was_trained_to_the_end_is_gathered_with_where_it_came_from(tmp_pat
     assert table.facts["rows"] == {"ppo": 4, "random": 2}
     assert table.facts["versions"].keys() == {"python", "dyncell", "torch", "numpy"}
     assert "strategy" not in table.facts["settings"]
+
+
+def test_a_training_that_two_searches_have_done_alike_counts_once(tmp_path, capsys):
+    runs = (make_run(tmp_path / "a", strategy="ppo"), make_run(tmp_path / "b", strategy="random"))
+    main(Arguments(runs=runs, output=tmp_path / "cells.csv.gz"))
+    assert "2 trainings of 2 cells, 0 of them repeated" in capsys.readouterr().out
+    assert {row.strategy for row in read_table(tmp_path / "cells.csv.gz").rows} == {"ppo"}
 
 
 def test_longer_trainings_of_cells_are_kept_apart_and_those_of_fixed_points_left_out(tmp_path):

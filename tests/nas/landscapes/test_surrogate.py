@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
+from sklearn.linear_model import LinearRegression
 
 from nas.landscapes.catalog import make_landscape
 from nas.landscapes.search import reward_of
-from nas.landscapes.surrogate import Surrogate, noise_of
+from nas.landscapes.surrogate import Surrogate, below, noise_of
 from nas.landscapes.table import Row, Table, write_table
 from nas.settings.errors import RunError
 from searchspace.space import Space
@@ -29,6 +30,13 @@ def made_table(cells, repetitions=3, repeated=40):
                 Row(key=cell.key, tokens=SPACE.tokens(cell), seed=seed, reward=reward, metrics={}, cost={}, **common)
             )
     return Table(SPACE, tuple(rows), {})
+
+
+def rewards_by_cell(table):
+    found = {}
+    for row in table.rows:
+        found.setdefault(row.key, []).append(row.reward)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +61,19 @@ def test_it_knows_noise_mean_spread_and_unseen_cells(surrogate):
     assert tau > 0.6
     assert surrogate.best.tau == pytest.approx(tau, abs=0.12)  # what cross-validation said, with noise in it
     assert surrogate.best == max(surrogate.qualities, key=lambda each: each.tau)
+
+
+def test_no_cell_is_worth_more_than_the_best_of_the_table_and_its_noise(surrogate):
+    best = max(np.mean(rewards) for rewards in rewards_by_cell(made_table(500)).values())
+    cells = [SPACE.uniform(np.random.default_rng(seed)) for seed in range(300)]
+    assert max(map(surrogate.value, cells)) < surrogate.ceiling == pytest.approx(best + 2 * surrogate.noise)
+
+
+def test_a_linear_cause_below_a_ceiling_is_found_exactly():
+    x = np.linspace(-2, 3, 50)[:, None]
+    y = 0.8 / (1 + np.exp(-2 * x[:, 0] - 0.5))  # log odds against 0.8 are 2 x + 0.5
+    predicted = below(0.8, LinearRegression()).fit(x, y).predict([[0.123], [9.0]])
+    assert predicted == pytest.approx([0.8 / (1 + np.exp(-0.746)), 0.8 / (1 + np.exp(-18.5))], rel=1e-9)
 
 
 def test_rewards_without_a_cause_are_not_predicted():
