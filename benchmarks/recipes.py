@@ -43,8 +43,8 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "imitation alone": {"label_weight": 0.0},
     "imitation, labels 0.3": {"label_weight": 0.3},
     "imitation, labels 1": {"label_weight": 1.0},
-    "imitation, labels 3": {"label_weight": 3.0},
     REFERENCE: {"label_weight": 0.3, "epochs": 4},
+    "imitation, labels 3": {"label_weight": 3.0},
 }
 """Settings of candidates; `epochs` is a factor of the problem's own."""
 
