@@ -22,7 +22,7 @@ import torch
 from machine import headline
 from scipy.stats import kendalltau
 from tabulate import tabulate
-from train_cells import Part, configure
+from train_cells import Part, add_places, configure, places
 
 from baselines.fixed_points import STATIC
 from nas.landscapes.table import read_table
@@ -56,18 +56,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="CSV file of the trainings, which grows")
     parser.add_argument("--cells", type=int, default=8, help="(default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of a cell by a recipe (default: %(default)s)")
-    parser.add_argument("--data-root", type=Path, help="folder of the data set")
-    parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights of the encoder")
-    parser.add_argument("--checkpoint", type=Path, help="static network, instead of training it")
+    add_places(parser)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     keep_freed_memory()
     print(headline())
-    settings = {
-        "machine": {"data_root": arguments.data_root},
-        "static": {"encoder_weights": arguments.encoder_weights, "checkpoint": arguments.checkpoint},
-    }
-    spec = prepared(arguments.problem, settings)
+    spec = prepared(arguments.problem, places(arguments))
     cells = cells_of(TABLES / f"{arguments.problem}-video.csv.gz", arguments.cells)
     train(spec, cells, arguments.seeds, arguments.output)
     print(table(read(arguments.output)))

@@ -72,21 +72,30 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="folder of the searches")
     parser.add_argument("--share", type=float, default=1.0, help="of each part of the plan (default: %(default)s)")
     parser.add_argument("--parts", type=int, nargs="+", default=range(len(PLAN)), help="of the plan (default: all)")
-    parser.add_argument("--data-root", type=Path, help="folder of the data set")
-    parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights of the encoder")
-    parser.add_argument("--checkpoint", type=Path, help="static network, instead of training it")
+    add_places(parser)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     keep_freed_memory()
     for place in arguments.parts:
         part = PLAN[place]
         part = replace(part, trials=max(1, round(part.trials * arguments.share)))
-        settings = {
-            "machine": {"data_root": arguments.data_root},
-            "static": {"encoder_weights": arguments.encoder_weights, "checkpoint": arguments.checkpoint},
-        }
         folder = arguments.runs / arguments.problem / part.space / name_of(part)
-        train(configure(arguments.problem, part, settings), folder)
+        train(configure(arguments.problem, part, places(arguments)), folder)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where files are."""
+    parser.add_argument("--data-root", type=Path, help="folder of the data set")
+    parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights of the encoder")
+    parser.add_argument("--checkpoint", type=Path, help="static network, instead of training it")
+
+
+def places(arguments: argparse.Namespace) -> dict[str, dict[str, Path | None]]:
+    """Turn what these flags say into settings of a search."""
+    return {
+        "machine": {"data_root": arguments.data_root},
+        "static": {"encoder_weights": arguments.encoder_weights, "checkpoint": arguments.checkpoint},
+    }
 
 
 def name_of(part: Part) -> str:
