@@ -83,7 +83,7 @@ def test_the_same_seed_gives_the_same_trials_again(home, whole):
     assert log_of(home, "again") == whole[1]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [2, *(pytest.param(count, marks=pytest.mark.drill) for count in (1, 3))])
 def test_ray_workers_give_the_trials_of_a_single_process(home, whole, workers):
     run = f"ray{workers}"
     search(home, run, "--executor", "ray", "--workers", workers)
@@ -95,7 +95,7 @@ def test_another_seed_gives_other_trials(home, whole):
     assert log_of(home, "other")[2]["genotype"] != whole[1][2]["genotype"]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.drill)])
 def test_a_search_stopped_at_any_moment_goes_on_to_the_same_log(home, whole, sent):
     run, moment = f"stopped{sent}", random.Random(int(sent))
     for _ in range(3):

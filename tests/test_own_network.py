@@ -88,7 +88,7 @@ def home(monkeypatch, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("make", [function_of_the_page, segformer, resnet])
+@pytest.mark.parametrize("make", [function_of_the_page, segformer, pytest.param(resnet, marks=pytest.mark.drill)])
 def test_a_network_goes_the_whole_road_on_a_video_without_masks(home, make, whole_road):
     video, static = film(home / "video"), make(home, whole_road)
     imitation = {"dec_weight": 1.0, "logit_weight": 1.0, "label_weight": 0.0}

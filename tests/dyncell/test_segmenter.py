@@ -170,8 +170,7 @@ for _ in range(9):
     times.append(time.perf_counter() - start)
 print(json.dumps(times))
 """
-    best = min(_ratio(code) for _ in range(3))  # of a machine that is busy with other things, too
-    assert best <= 2
+    assert any(_ratio(code) <= 2 for _ in range(3))  # the machine may be busy with other things, too
 
 
 def _ratio(code):

@@ -198,7 +198,7 @@ def test_fixed_points_with_the_whole_static_network(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.drill) for seed in range(3, 20))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.drill) for seed in range(1, 20))])
 def test_random_cells_of_the_video_space(seed):
     network = build(Space.load("video").uniform(np.random.default_rng(seed)))
     try:
