@@ -25,6 +25,7 @@ from tabulate import tabulate
 from train_cells import Part, add_places, configure, places
 
 from baselines.fixed_points import STATIC
+from nas.landscapes.catalog import TABLES
 from nas.landscapes.table import read_table
 from nas.settings.allocator import keep_freed_memory
 from nas.settings.automatic import load_space, resolve_auto
@@ -35,7 +36,6 @@ from nas.training.candidates.inputs import prepare
 from nas.training.candidates.job import Job
 from searchspace.genotype import Genotype
 
-TABLES: Final = Path(__file__).parent.parent / "nas" / "landscapes" / "tables"
 REFERENCE: Final = "imitation and labels, 4 times as long"
 REFERENCE_SEEDS: Final = 2
 RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {

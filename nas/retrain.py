@@ -50,7 +50,7 @@ class Arguments:
     config: Annotated[RetrainConfig, arg(name="")] = field(default_factory=RetrainConfig)
     preset: str | None = None
     """Named settings: `paper` (the default, for a GPU), `cityscapes` (the paper's there), `laptop` (CamVid without a
-    GPU, under 40 minutes for two cells), `quick` (shapes, minutes), `small` (a few hundred labelled frames), `video`
+    GPU, on features, minutes a network), `quick` (shapes, minutes), `small` (a few hundred labelled frames), `video`
     (what other presets say of labels is left out there), `lmanet` and `tdnet` (as their authors train), or a YAML file
     of one's own."""
     top_k: int = 2

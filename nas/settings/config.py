@@ -157,7 +157,7 @@ class CandidateConfig:
     learning_rate: float = 8e-3
     """Learning rate of Adam."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """What the learning rate does: it falls to 0 over the training, or stays, as in the paper."""
+    """Course of the learning rate: it falls to 0 over the training, or stays, as in the paper."""
     clip_norm: float = 3.0
     """Gradients longer than this are shortened to it (the ancestor's value; the paper states none)."""
     objective: Literal["geometric_mean", "agreement"] = "geometric_mean"

@@ -18,8 +18,8 @@ class RecipeConfig:
     epochs: int = 100
     """Passes after the head's, in which all weights learn."""
     alone_on: Literal["images", "features"] = "images"
-    """What a cell alone learns from: `images` in random views, with losses at full size; or cached `features` of whole
-    frames, with losses at 1/8, as in the search, which takes about a tenth of the time."""
+    """Source that a cell alone learns from: `images` in random views, with losses at full size; or cached `features` of
+    whole frames, with losses at 1/8, as in the search, which takes about a tenth of the time."""
     batch: int = 16
     """Windows a step."""
     window: Literal["auto"] | int = "auto"

@@ -13,7 +13,7 @@ from cache.datasets.clips import Dataset, thin_labels
 from cache.extract import ensure_features
 from cache.features import FeatureCache
 from cache.shipped import find
-from cache.static.network import load_checkpoint, weights_fingerprint
+from cache.static.network import StaticNetwork, load_checkpoint, weights_fingerprint
 from nas.networks.class_names import check_classes
 from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, on_every_frame
@@ -117,17 +117,28 @@ def read_inputs(
     learnt = thin_labels(census.frames, recipe.label_every)
     labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
     weights = label_weights(census, labelled) if recipe.class_weights else None
-    features = None
-    if recipe.alone_on == "features" and recipe.head_epochs > 0:
-        features = ensure_features(  # the search's own, if it learnt from the same frames
-            *(dataset, ("train",), static.freeze()),
-            size=size,
-            directory=cache_dir / "features",
-            low=low,
-            device=compute.device,
-            autocast=compute.autocast,
-        )
+    on_features = recipe.alone_on == "features" and recipe.head_epochs > 0
+    features = _features(dataset, static, size, cache_dir, low, compute) if on_features else None
     return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features)
+
+
+def _features(
+    dataset: Dataset,
+    static: StaticNetwork,
+    size: tuple[int, int],
+    cache_dir: Path,
+    low: Collection[str],
+    compute: Compute,
+) -> FeatureCache:
+    """Make or open the features of the training list, the search's own if it learnt from the same frames."""
+    return ensure_features(
+        *(dataset, ("train",), static.freeze()),
+        size=size,
+        directory=cache_dir / "features",
+        low=low,
+        device=compute.device,
+        autocast=compute.autocast,
+    )
 
 
 def _teacher(path: Path, dataset: Dataset) -> VideoNetwork:
