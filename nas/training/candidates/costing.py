@@ -1,20 +1,20 @@
 """Costing a candidate: what its later frames take, counted beside the per-frame network's, and measured."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from cache.static.decoder import DECODED
 from cache.static.network import StaticNetwork
-from nas.evaluation.head_cost import complexity
+from nas.evaluation.head_cost import complexity, multiply_adds
 from nas.evaluation.latency import measure
 from nas.evaluation.latency_table import LatencyTable
-from nas.evaluation.network_cost import count_costs
+from nas.evaluation.network_cost import over_clip
 from nas.networks.heads import Head, full_state
-from nas.networks.video_network import VideoNetwork
 from nas.training.candidates.clips import Clips
 
 REPEATS: Final = 5  # of a step, whose median is its latency
@@ -33,22 +33,14 @@ class Costs:
     """Median seconds of a later frame after the encoder, on this machine."""
 
 
-@torch.no_grad()
-def cost(
-    head: Head,
-    clips: Clips,
-    position: int,
-    static: StaticNetwork,
-    refresh: int = 0,
-    latencies: LatencyTable | None = None,
-) -> Costs:
-    """Count and time a head on a frame; what it has learnt makes no difference.
+class Costing:
+    """Counts and times heads on a frame; what they have learnt makes no difference.
 
-    The relative costs are counted and not timed: they are the same whenever that is done, and so are rewards that hang
-    on them. Timing whole frames would take seconds, and other workers run beside it.
+    The static network's share is counted once for all heads that need the same of it. The relative costs are those of
+    `count_costs`; they are counted and not timed: they are the same whenever that is done, and so are rewards that
+    hang on them. Timing whole frames would take seconds, and other workers run beside it.
 
     Args:
-        head: left in eval mode.
         clips: that hold the frame.
         position: of the frame.
         static: network that the features are of; its decoder runs on every frame for a head that needs `dec`. If it
@@ -56,25 +48,54 @@ def cost(
         refresh: frames from one key frame to the next; 0 has none after a clip's first.
         latencies: times of blocks, from which relative latencies are predicted.
     """
-    head.train(False)
-    features = clips.frame(position)
-    _, height, width = clips.sizes["layer2"]
-    layer1 = (static.encoder.channels["layer1"], 2 * height, 2 * width)
-    encoded = {**features, "layer1": features["layer2"].new_zeros(1, *layer1)}
-    state = full_state(head, features)
 
-    def later_frame() -> Tensor:
-        with clips.compute.autocast():
-            if "dec" in head.needs:
-                static.decoder(encoded)
-            dec, _ = head.step(features, state)
-            logits: Tensor = head.classifier(dec)
-            return logits
+    def __init__(
+        self,
+        clips: Clips,
+        position: int,
+        static: StaticNetwork,
+        refresh: int = 0,
+        latencies: LatencyTable | None = None,
+    ) -> None:
+        self._compute, self._static, self._refresh, self._latencies = clips.compute, static, refresh, latencies
+        self._features = clips.frame(position)
+        _, height, width = clips.sizes["layer2"]
+        layer1 = (static.encoder.channels["layer1"], 2 * height, 2 * width)
+        self._encoded = {**self._features, "layer1": self._features["layer2"].new_zeros(1, *layer1)}
+        self._sizes = {**clips.sizes, "layer1": layer1}
+        self._twin = copy.deepcopy(static).to("meta").eval()
+        self._image = torch.empty(1, 3, *clips.image_size, device="meta")
+        self._per_frame = multiply_adds(lambda: self._twin(self._image))
+        self._encoder: dict[frozenset[str], int] = {}
 
-    latency = measure(later_frame, clips.compute.device, repeats=REPEATS).median
-    network = VideoNetwork(copy.deepcopy(static), head, refresh)  # a copy, as it may be given the head's classifier
-    whole = count_costs(network, clips.image_size)
-    sizes = {**clips.sizes, "layer1": layer1}
-    counts = complexity(head, sizes, static.decoder) | {name: whole[name] for name in RELATIVE}
-    counts |= latencies.costs(head, refresh) if latencies else {}
-    return Costs(counts, latency)
+    @torch.no_grad()
+    def __call__(self, head: Head) -> Costs:
+        """Cost a head, and leave it in eval mode."""
+        head.train(False)
+        counts: dict[str, float] = {**complexity(head, self._sizes, self._static.decoder)}
+        later = self._encoder_macs(head.needs) + counts["macs"]
+        relative = (over_clip(self._per_frame, later, self._refresh), later)
+        counts |= {name: macs / self._per_frame for name, macs in zip(RELATIVE, relative, strict=True)}
+        counts |= self._latencies.costs(head, self._refresh) if self._latencies else {}
+        return Costs(counts, self._latency(head))
+
+    def _encoder_macs(self, needs: Collection[str]) -> int:
+        """Count what the encoder takes on a later frame, halved or not, to make what a head needs."""
+        encoded = frozenset({*DECODED, *needs} if "dec" in needs else needs) - {"dec"}
+        if encoded not in self._encoder:
+            self._encoder[encoded] = multiply_adds(lambda: self._twin.features(self._image, encoded))
+        return self._encoder[encoded]
+
+    def _latency(self, head: Head) -> float:
+        """Measure seconds of a later frame after the encoder."""
+        state = full_state(head, self._features)
+
+        def later_frame() -> Tensor:
+            with self._compute.autocast():
+                if "dec" in head.needs:
+                    self._static.decoder(self._encoded)
+                dec, _ = head.step(self._features, state)
+                logits: Tensor = head.classifier(dec)
+                return logits
+
+        return measure(later_frame, self._compute.device, repeats=REPEATS).median

@@ -20,7 +20,7 @@ from nas.settings.automatic import require_number
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.training.candidates.clips import Clips
-from nas.training.candidates.costing import cost
+from nas.training.candidates.costing import Costing
 from nas.training.candidates.job import Job
 from nas.training.candidates.memory import training_memory
 from nas.training.candidates.objective import OBJECTIVES, factor_of_cost
@@ -91,6 +91,7 @@ class Evaluator:
             weights = torch.tensor(spec.class_weights, device=spec.compute.device)
         teaching = Teaching(self._clips, self._static.classifier, spec.candidate, weights)
         self._trainer = Trainer(self._clips, spec.train_windows, spec.candidate, teaching)
+        self._cost = Costing(self._clips, spec.val_clips[0][-1], self._static, spec.refresh, spec.latencies)
         self._objective = OBJECTIVES[spec.candidate.objective]
 
     def __call__(self, job: Job) -> Trial:
@@ -117,7 +118,7 @@ class Evaluator:
         spec = self._spec
         epochs = spec.candidate.epochs if job.epochs is None else job.epochs
         head = self._build(job)
-        costs = cost(head, self._clips, spec.val_clips[0][-1], self._static, spec.refresh, spec.latencies)
+        costs = self._cost(head)
         factor = factor_of_cost(costs.counts[RELATIVE[spec.candidate.cost]], spec.candidate.max_cost)
         schedule = self._trainer.schedule(head, epochs, job.seed)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import recall_score
 
+from baselines.fixed_points import FIXED_POINTS
 from cache.errors import DataError
 from cache.features import FeatureCache
 from cache.rows import batched
@@ -20,6 +21,7 @@ from nas.networks.video_network import VideoNetwork
 from nas.settings.compute import Compute
 from nas.settings.config import CandidateConfig
 from nas.settings.errors import NonFiniteError
+from nas.training.candidates.costing import RELATIVE
 from nas.training.candidates.early_stopping import Halfway
 from nas.training.candidates.evaluator import EvaluatorSpec, TooLargeError
 from nas.training.candidates.job import Job
@@ -71,6 +73,14 @@ def spec(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def at_full_size(tmp_path_factory):
+    """A specification whose labels have the size of the images, which costs are counted at."""
+    arrays = noise()
+    whole = {"label": arrays["label"].repeat(8, axis=1).repeat(8, axis=2)}
+    return make_spec(tmp_path_factory.mktemp("at_full_size"), arrays | whole)
+
+
+@pytest.fixture(scope="module")
 def evaluate(spec):
     return spec.build()
 
@@ -106,8 +116,8 @@ def test_a_trial_records_what_was_done(remembered):
     assert remembered.seconds > remembered.latency > 0
 
 
-def test_a_fixed_point_is_recorded_by_name(evaluate):
-    trial = evaluate(Job(fixed_point="per_frame", seed=1))
+def test_a_fixed_point_is_recorded_by_name(at_full_size):
+    trial = at_full_size.build()(Job(fixed_point="per_frame", seed=1))
     assert (trial.fixed_point, trial.number, trial.genotype) == ("per_frame", None, None)
     head = {"parameters": 64 * 9 * CLASSES + CLASSES, "macs": 48 * 64 * 9 * CLASSES}
     decoder = sum(p.numel() for p in Decoder(CHANNELS, 64).parameters())
@@ -118,15 +128,20 @@ def test_a_fixed_point_is_recorded_by_name(evaluate):
 
 def test_a_target_of_cost_takes_from_the_reward_and_not_from_the_worth(spec, remembered):
     cost = remembered.cost["relative_macs"]
-    static, _ = load_checkpoint(spec.static_checkpoint)
-    head = build_head(REMEMBERS, static.channels, CLASSES, 0)
-    assert (
-        cost == count_costs(VideoNetwork(static, head), SIZES["dec"][:2])["relative_macs"]
-    )  # labels are as small here
     half = replace(spec, candidate=replace(CANDIDATE, max_cost=cost / 2))
     trial = half.build()(Job(number=0, genotype=REMEMBERS, seed=1))
     assert trial.reward == pytest.approx(remembered.reward / 2)
     assert trial.metrics == remembered.metrics
+
+
+@pytest.mark.parametrize("refresh", [0, 10])
+@pytest.mark.parametrize("name", ["per_frame", "lean", "lmanet", "tdnet"])
+def test_relative_costs_are_those_of_the_whole_network(at_full_size, name, refresh):
+    static, _ = load_checkpoint(at_full_size.static_checkpoint)
+    network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, CLASSES, 0), refresh)
+    job = Job(fixed_point=name, genotype=FIXED_POINTS[name], seed=1, epochs=0)
+    found, counted = replace(at_full_size, refresh=refresh).build()(job).cost, count_costs(network, (48, 64))
+    assert {key: found[key] for key in RELATIVE} == {key: counted[key] for key in RELATIVE}
 
 
 def test_costs_in_time_are_those_of_the_table_and_a_target_is_about_them(spec, remembered):
