@@ -45,6 +45,8 @@ RECIPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "imitation, labels 1": {"label_weight": 1.0},
     REFERENCE: {"label_weight": 0.3, "epochs": 4},
     "imitation, labels 3": {"label_weight": 3.0},
+    "imitation, labels 0.3, half as long": {"label_weight": 0.3, "epochs": 0.5},
+    "imitation, labels 0.3, twice as long": {"label_weight": 0.3, "epochs": 2},
 }
 """Settings of candidates; `epochs` is a factor of the problem's own."""
 
@@ -88,7 +90,7 @@ def train(spec: EvaluatorSpec, cells: Mapping[str, Genotype], seeds: int, output
     for recipe, change in RECIPES.items():
         own = dict(change)
         candidate = spec.candidate
-        own["epochs"] = candidate.epochs * own.get("epochs", 1)
+        own["epochs"] = round(candidate.epochs * own.get("epochs", 1))
         evaluator = replace(spec, candidate=replace(candidate, measure_halfway=False, **own)).build()
         repeats = range(min(seeds, REFERENCE_SEEDS) if recipe == REFERENCE else seeds)
         jobs = [
