@@ -1,9 +1,17 @@
 """What every test shares: one thread, as small tensors gain nothing from more, and no deadlines on slow machines."""
 
 import json
+import logging
+import runpy
+import signal
+import subprocess
 import sys
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import hypothesis
 import pytest
@@ -24,6 +32,40 @@ def own_modules_are_forgotten():
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "mine"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Do in this process what `python -m nas.NAME WORDS` does in one of its own, which takes seconds to start."""
+
+    def run(name, *words):
+        words, out, err = [f"nas.{name}", *map(str, words)], StringIO(), StringIO()
+        with as_a_process(words), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            runpy.run_module(f"nas.{name}", run_name="__main__")
+        return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@contextmanager
+def as_a_process(words):
+    """Show a command its words, and logging as Python starts with it; leave no setting of this process changed."""
+    root, hook = logging.getLogger(), sys.unraisablehook
+    heard = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGALRM)}
+    handlers, level, root.handlers = root.handlers, root.level, []
+    try:
+        with patch.object(sys, "argv", words), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'nas.* found in sys.modules", RuntimeWarning)  # another test's import
+            yield
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers = handlers
+        root.setLevel(level)
+        sys.unraisablehook = hook
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """What a person gets wrong is answered in one message with exit code 2: what, where, what to do; and no traceback."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +12,6 @@ import dyncell
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas import evaluate, export, segment
 from nas.settings.errors import RunError
-
-
-def nas(command, *flags):
-    words = [sys.executable, "-m", f"nas.{command}", *map(str, flags)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 
 def refused(result, *words):
@@ -43,9 +36,9 @@ def camvid(tmp_path):
     return root
 
 
-def pretrain(camvid, tmp_path):
+def pretrain(command, camvid, tmp_path):
     flags = ["--data-root", camvid, "--cache-dir", tmp_path / "cache", "--preset", "laptop", "--encoder-weights"]
-    return nas("pretrain", *flags, tmp_path / "encoder.pt", "--static.epochs", "1")
+    return command("pretrain", *flags, tmp_path / "encoder.pt", "--static.epochs", "1")
 
 
 @pytest.fixture
@@ -87,9 +80,9 @@ def encoder(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_wrong_setting_is_named(flags, words, tmp_path):
+def test_a_wrong_setting_is_named(command, flags, words, tmp_path):
     places = [] if "--run" in flags or "--fork" in flags else ["--run", tmp_path / "run"]
-    assert refused(nas("search", *flags, *places, "--cache-dir", tmp_path / "cache"), *words)
+    assert refused(command("search", *flags, *places, "--cache-dir", tmp_path / "cache"), *words)
 
 
 @pytest.mark.parametrize("refresh", [1, -1])
@@ -108,32 +101,32 @@ def test_an_impossible_refresh_is_refused_wherever_it_is_asked_for(asked, refres
         asked(refresh)
 
 
-def test_a_checkpoint_of_other_classes_is_refused(tmp_path):
+def test_a_checkpoint_of_other_classes_is_refused(command, tmp_path):
     save_checkpoint(tmp_path / "static.pt", StaticNetwork(19, auxiliary=False), {"miou": 0.5})
     flags = ["--dataset", "shapes", "--checkpoint", tmp_path / "static.pt", "--run", tmp_path / "run"]
-    assert refused(nas("search", *flags, "--cache-dir", tmp_path / "cache"), "19 classes", "static.pt")
+    assert refused(command("search", *flags, "--cache-dir", tmp_path / "cache"), "19 classes", "static.pt")
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_a_file_that_is_no_checkpoint_is_refused(command, tmp_path):
     (tmp_path / "static.pt").write_bytes(b"PK\x03\x04 nonsense")
     flags = ["--dataset", "shapes", "--checkpoint", tmp_path / "static.pt", "--run", tmp_path / "run"]
-    assert refused(nas("search", *flags, "--cache-dir", tmp_path / "cache"), "static.pt")
+    assert refused(command("search", *flags, "--cache-dir", tmp_path / "cache"), "static.pt")
 
 
-def test_an_unknown_operation_in_a_space_is_named_with_its_file(tmp_path):
+def test_an_unknown_operation_in_a_space_is_named_with_its_file(command, tmp_path):
     space = tmp_path / "mine.yaml"
     space.write_text("blocks: 2\ninputs: [past.dec, cur.layer2]\noperations: [skp]\naggregations: [concat]\n")
-    result = nas("search", "--dataset", "shapes", "--space", space, "--run", tmp_path / "run")
+    result = command("search", "--dataset", "shapes", "--space", space, "--run", tmp_path / "run")
     assert refused(result, "mine.yaml", "skp", "skip")
 
 
-def test_nothing_is_left_of_a_refused_search(tmp_path):
-    nas("search", "--dataset", "camvid", "--data-root", "/nowhere", "--run", tmp_path / "run", "--preset", "laptop")
+def test_nothing_is_left_of_a_refused_search(command, tmp_path):
+    command("search", "--dataset", "camvid", "--data-root", "/nowhere", "--run", tmp_path / "run", "--preset", "laptop")
     assert not (tmp_path / "run" / "trials.jsonl").exists()
 
 
-def test_encoder_weights_of_another_network_are_refused(camvid, tmp_path, encoder):
-    assert refused(pretrain(camvid, tmp_path), "encoder.pt")
+def test_encoder_weights_of_another_network_are_refused(command, camvid, tmp_path, encoder):
+    assert refused(pretrain(command, camvid, tmp_path), "encoder.pt")
 
 
 def break_image(camvid):
@@ -175,15 +168,15 @@ def repeat_frame(camvid):
         (repeat_frame, ["train/0001TP_000030.png", "val/0001TP_000030.png", "two splits"]),
     ],
 )
-def test_damaged_data_is_named_by_file(camvid, tmp_path, damage, words):
+def test_damaged_data_is_named_by_file(command, camvid, tmp_path, damage, words):
     damage(camvid)
     save_checkpoint(tmp_path / "static.pt", StaticNetwork(11, auxiliary=False), {"miou": 0.5})
     flags = ["--dataset", "camvid", "--data-root", camvid, "--checkpoint", tmp_path / "static.pt"]
-    result = nas("search", *flags, "--run", tmp_path / "run", "--cache-dir", tmp_path / "cache")
+    result = command("search", *flags, "--run", tmp_path / "run", "--cache-dir", tmp_path / "cache")
     assert refused(result, *words)
     assert list((tmp_path / "cache").rglob("*.h5")) == []
     assert not (tmp_path / "run" / "trials.jsonl").exists()
 
 
-def test_plotting_what_is_no_run_is_refused(tmp_path):
-    assert refused(nas("plot", "--run", tmp_path), str(tmp_path))
+def test_plotting_what_is_no_run_is_refused(command, tmp_path):
+    assert refused(command("plot", "--run", tmp_path), str(tmp_path))

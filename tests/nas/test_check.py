@@ -1,8 +1,5 @@
 """The command `python -m nas.check`: its numbers, what it finds, and its pictures."""
 
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -110,8 +107,7 @@ def test_frames_of_several_sizes_are_counted(root):
     assert len(survey.problems) == 1
 
 
-@pytest.mark.slow
-def test_the_help_shows_an_example():
-    shown = subprocess.run([sys.executable, "-m", "nas.check", "--help"], capture_output=True, text=True, check=True)
+def test_the_help_shows_an_example(command):
+    shown = command("check", "--help")
     for line in EXAMPLE.splitlines():
         assert line.strip() in shown.stdout

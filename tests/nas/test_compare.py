@@ -140,9 +140,8 @@ def test_runs_with_too_little_are_refused(tmp_path, rewards, trials, said):
         main(Arguments(runs=(one, two), trials=trials))
 
 
-def test_the_command_ends_with_2_and_one_message(tmp_path):
-    command = [sys.executable, "-m", "nas.compare", str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_the_command_ends_with_2_and_one_message(command, tmp_path):
+    result = command("compare", tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith(f"error: there is no run in {tmp_path}")
 

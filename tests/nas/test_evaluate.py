@@ -195,13 +195,13 @@ def test_settings_out_of_range_are_refused(tmp_path, changes, reason):
         arguments(tmp_path, tmp_path, **changes)
 
 
-def test_a_split_that_is_not_there_ends_the_command_with_one_line(tmp_path):
+def test_a_split_that_is_not_there_ends_the_command_with_one_line(command, tmp_path):
     (tmp_path / "camvid" / "val").mkdir(parents=True)
     save_checkpoint(
         tmp_path / "network.pt", StaticNetwork(11), {"size": (32, 48), "classes": CamVid(tmp_path / "camvid").classes}
     )
     words = ["--checkpoints", tmp_path, "--dataset", "camvid", "--data-root", tmp_path, "--split", "test"]
-    result = subprocess.run([sys.executable, "-m", "nas.evaluate", *words], capture_output=True, text=True)
+    result = command("evaluate", *words)
     assert result.returncode == 2
     assert result.stderr.startswith("error: CamVid has no test split")
     assert result.stderr.count("\n") == 1

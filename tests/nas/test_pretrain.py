@@ -1,6 +1,5 @@
 """The command `python -m nas.pretrain`, from files on disk to a checkpoint and from mistakes to exit code 2."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,11 +15,6 @@ from nas.settings.command_line import run_command
 from nas.settings.config import PretrainConfig
 
 QUICK = ["--static.epochs", "1", "--static.batch", "2", "--static.no-class-weights", "--threads", "1"]
-
-
-def pretrain(*words):
-    command = [sys.executable, "-m", "nas.pretrain", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +39,9 @@ def encoder(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_trains_once_prints_the_checkpoint_and_then_finds_it(camvid, encoder, tmp_path):
+def test_it_trains_once_prints_the_checkpoint_and_then_finds_it(command, camvid, encoder, tmp_path):
     words = ["--data-root", camvid, "--cache-dir", tmp_path, "--encoder-weights", encoder, *QUICK]
-    first, second = pretrain(*words), pretrain(*words)
+    first, second = (command("pretrain", *words) for _ in range(2))
     assert first.returncode == second.returncode == 0, first.stderr
     assert "epoch 1/1" in first.stderr
     assert "epoch" not in second.stderr

@@ -10,14 +10,11 @@ import pytest
 from nas.replay import Arguments
 
 
-def run(*words):
-    command = [sys.executable, "-m", "nas.replay", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-
 def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
     small = ["--space", "paper", "--blocks", 1, "--trials", 50, "--seeds", 3]
-    done = run("--strategy", "random", "evolution", *small, "--output", tmp_path / "found.csv", "--curves", tmp_path)
+    words = ["--strategy", "random", "evolution", *small, "--output", tmp_path / "found.csv", "--curves", tmp_path]
+    line = [sys.executable, "-m", "nas.replay", *map(str, words)]  # which starts processes that import it again
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     _, header, _, *lines = done.stdout.strip().splitlines()
     assert "best of 40" in header
@@ -52,8 +49,8 @@ def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
         (("--seeds", "1"), "seeds must be at least 2, for a spread, but got 1"),
     ],
 )
-def test_bad_input_is_one_message(words, message):
-    done = run(*words)
+def test_bad_input_is_one_message(command, words, message):
+    done = command("replay", *words)
     assert done.returncode == 2
     assert message in done.stderr
 
