@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import tyro
 from tabulate import tabulate
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from nas.training.video.ensure import VideoTraining
 
 log = logging.getLogger(__name__)
+
+JUDGED_NEARBY: Final = (
+    "The frames that judge come right after those that were learnt from. A later stretch may tell otherwise: see "
+    f"`{invocation('evaluate')} --dataset video --data-root LATER --checkpoints ...` before you use one."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,21 +111,25 @@ def main(arguments: Arguments) -> None:
         folder = arguments.run / FOLDER / f"{name}-seed{k}"
         log.info("network %d of %d: %s, seed %d", number, len(jobs), name, k)
         try:
+            start = start_of(arguments, name, k) if arguments.dataset and name != static else None
             if name == static:
                 meta = training.ensure_static(folder, name)
             else:
-                start = start_of(arguments, name, k) if arguments.dataset else None
                 meta = training.ensure(folder, name, genotype, stream(search.seed, "retraining", k), start)
         except ArithmeticError as error:  # of this network alone
             log.error("%s, seed %d, diverged (%s); lower --head-rates or --static-rate", name, k, error)
             diverged.append(folder.name)
         else:
+            if meta.get("before", 0.0) > meta["miou"]:
+                log.warning("%s, seed %d, agrees less than before; use what it started from, %s", name, k, start)
             scores = [f"{100 * meta[score]:.2f}" if score in meta else "-" for score in columns.values()]
             rows.append([name, k, *scores, f"{meta['relative_macs']:.2f}", meta["epoch"], folder / BEST])
     headings = ("network", "seed", *columns, "MACs / per-frame", "best epoch", "checkpoint")
     print(tabulate(rows, headings, "github", disable_numparse=True))
     if words.note:
         print(words.note)
+    if arguments.dataset:
+        print(JUDGED_NEARBY)
     if diverged:
         raise RunError(f"{len(diverged)} of {len(jobs)} networks diverged: {', '.join(diverged)}")
 

@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -112,6 +113,19 @@ def test_a_label_keeps_other_settings_apart(make_run, monkeypatch, capsys):
     assert "static_rate: 0.0005 in the run, 0.0 now" in capsys.readouterr().err
     assert retrain(monkeypatch, *words, "--static-rate", "0", "--label", "frozen") == 0
     assert {path.name for path in (run / "retrained").iterdir()} == {"per_frame-seed0", "per_frame-frozen-seed0"}
+
+
+@pytest.mark.parametrize(("after", "warned"), [(0.49, True), (0.5, False), (0.6, False)])
+def test_adapting_that_lowers_agreement_is_warned_of(make_run, monkeypatch, capsys, caplog, after, warned):
+    run, scored = make_run([0.4]), {"miou": after, "before": 0.5, "relative_macs": 0.3, "epoch": 1}
+    adapting = SimpleNamespace(ensure=lambda *_: scored)
+    monkeypatch.setattr("nas.retrain.video_training", lambda *_: adapting)
+    words = ("--top-k", "1", "--fixed-points", "--dataset", "video", "--data-root", run / "other.mp4")
+    assert retrain(monkeypatch, "--run", run, *words) == 0
+    assert ("cell0-other, seed 0, agrees less than before" in caplog.text) == warned
+    printed = capsys.readouterr().out
+    assert "| 50.00" in printed
+    assert "A later stretch may tell otherwise" in printed
 
 
 def test_what_diverges_is_said_and_does_not_keep_the_others_from_being_trained(make_run, monkeypatch, capsys, caplog):
