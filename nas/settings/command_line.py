@@ -16,6 +16,7 @@ from nas.settings.commands import commands, invocation
 from nas.settings.config import PretrainConfig, SearchConfig
 from nas.settings.config_files import CONFIG_FILE, from_mapping, overlay, read_mapping
 from nas.settings.errors import NonFiniteError, RunError
+from nas.settings.help_texts import set_help
 from nas.settings.older_files import BEFORE
 from nas.settings.preset_files import preset_names, preset_path, read_preset
 from nas.settings.signals import end_on_sigterm
@@ -47,6 +48,7 @@ def run_command(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     end_on_sigterm()
     keep_freed_memory()
+    set_help(kind)
     try:
         if config is None:
             arguments = tyro.cli(kind, prog=_command_name(module))
