@@ -15,6 +15,7 @@ from nas.networks.loading import load_network
 from nas.settings.compute import resolve
 from nas.settings.config import REFRESH_RULE, is_refresh
 from nas.settings.machine_config import ComputeConfig
+from nas.training.video.results import best_checkpoint
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +32,8 @@ def load(
     """Load a trained network and warm it up, so that its first frame takes no longer than those that follow.
 
     Args:
-        path: the `network.pt` that `nas.retrain` left; or `nas.pretrain`, which segments each frame on its own.
+        path: the `network.pt` that `dyncell retrain` left, or a run, for the best of its retrained networks; or that of
+            `dyncell pretrain`, which segments each frame on its own; or the name of a network that ships.
         device: `cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one.
         precision: of convolutions; `auto` is bfloat16 on a GPU and float32 elsewhere.
         scale: share of their height and width at which frames are looked at; by default their shorter side is brought
@@ -41,8 +43,8 @@ def load(
         cut: make the first frame after a cut a key frame, too; found by tiny grey pictures of the frames.
 
     Raises:
-        DataError: there is no such file, or it is no trained network, or is damaged.
-        RunError: the device cannot be used.
+        DataError: there is no such file, or it is no trained network, or is damaged; or no network is in the run.
+        RunError: the device cannot be used, or there is no such precision.
         ValueError: `scale` is not positive, or `refresh` is 1 or negative.
     """
     return Segmenter(Path(path), ComputeConfig(device=device, precision=precision), scale, refresh, cut)
@@ -56,7 +58,7 @@ class Segmenter:
             raise ValueError(f"scale must be positive, but got {scale}")
         if not is_refresh(refresh):
             raise ValueError(f"{REFRESH_RULE}, but got {refresh}")
-        network, self._facts = load_network(path, refresh=refresh)
+        network, self._facts = load_network(best_checkpoint(path), refresh=refresh)
         self._scale, self._compute, self._cut = scale, resolve(compute), cut
         self._network = for_inference(network, self._compute.device)
         self.classes: tuple[str, ...] = tuple(self._facts["classes"])
@@ -95,11 +97,14 @@ class Segmenter:
         """Forget all frames: the next one begins another video, or comes after a cut."""
         self._memory = None
 
-    def video(self, source: str | Path | int) -> Iterator[tuple[Pixels, Pixels]]:
+    def video(
+        self, source: str | Path | int, on_broken: Literal["stop", "skip"] = "stop"
+    ) -> Iterator[tuple[Pixels, Pixels]]:
         """Label a video from its beginning, frame by frame, in constant memory.
 
         Args:
             source: a video file, a folder of frames, a pattern such as 'clip/*.png', or the number of a camera.
+            on_broken: what a frame that cannot be read does: `stop` raises, `skip` leaves it out with a warning.
 
         Yields:
             Each frame, RGB uint8 (H, W, 3), and the class of each of its pixels, uint8 (H, W). The memory is that of
@@ -107,10 +112,13 @@ class Segmenter:
 
         Raises:
             DataError: there is nothing to read, or a frame cannot be read.
+            ValueError: `on_broken` is neither.
         """
+        if on_broken not in ("stop", "skip"):
+            raise ValueError(f"on_broken must be stop or skip, but got {on_broken!r}")
         recording = open_camera(source) if isinstance(source, int) else open_recording(str(source))
         self.reset()
-        for _, frame in recording.readable(skip=False):
+        for _, frame in recording.readable(skip=on_broken == "skip"):
             yield frame, self.segment(frame)
 
     def _warm_up(self) -> None:

@@ -71,7 +71,7 @@ class Space:
         """Load a space that ships with dyncell by its name, or any other by the path of its YAML file.
 
         Args:
-            name_or_path: `video`, `fast`, `paper`, `printed`, or a path that ends in `.yaml` or `.yml`.
+            name_or_path: `video`, `paper`, `fast`, `lean`, `printed`, or a path that ends in `.yaml` or `.yml`.
             blocks: blocks of a cell; by default what the file says.
 
         Raises:

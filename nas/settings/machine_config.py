@@ -21,6 +21,8 @@ class ComputeConfig:
     created, and asks for no more than $OMP_NUM_THREADS."""
 
     def __post_init__(self) -> None:
+        known = ("auto", "float32", "bfloat16")
+        require(self.precision in known, f"precision must be one of {', '.join(known)}", self.precision)
         require(self.threads == "auto" or self.threads >= 1, "threads must be at least 1, or auto", self.threads)
 
 

@@ -74,6 +74,18 @@ def test_a_video_of_images_comes_with_its_labels(network, frames, expected, tmp_
     np.testing.assert_array_equal([labels for _, labels in given], expected)
 
 
+def test_a_frame_that_cannot_be_read_stops_a_video_or_is_left_out_as_told(network, frames, tmp_path, caplog):
+    for number, frame in enumerate(frames[:3]):
+        Image.fromarray(frame).save(tmp_path / f"{number}.png")
+    (tmp_path / "1.png").write_bytes(b"no image")
+    with pytest.raises(dyncell.DataError, match=r"1\.png"):
+        list(network.video(tmp_path))
+    np.testing.assert_array_equal([frame for frame, _ in network.video(tmp_path, "skip")], frames[:3:2])
+    assert "left out 1 of 3 frames" in caplog.text
+    with pytest.raises(ValueError, match="on_broken must be stop or skip, but got 'ignore'"):
+        next(network.video(tmp_path, "ignore"))
+
+
 class Camera:
     """What OpenCV has for a camera, with frames of ours."""
 
@@ -142,6 +154,21 @@ def test_a_scale_is_a_share_of_the_frame(checkpoint, frames):
     np.testing.assert_array_equal(whole.segment(frames[0]), label(frames[0]))
     with pytest.raises(ValueError, match="scale must be positive, but got 0"):
         dyncell.load(checkpoint, scale=0)
+
+
+def test_a_run_stands_for_the_network_in_it(checkpoint, frames, expected, tmp_path):
+    folder = tmp_path / "retrained" / "cell0-seed0"
+    folder.mkdir(parents=True)
+    (folder / "network.pt").write_bytes(checkpoint.read_bytes())
+    np.testing.assert_array_equal(dyncell.load(tmp_path, device="cpu").segment(frames[0]), expected[0])
+    (folder / "network.pt").unlink()
+    with pytest.raises(dyncell.DataError, match="there is no trained network in"):
+        dyncell.load(tmp_path)
+
+
+def test_a_precision_that_there_is_not_is_refused_and_not_taken_for_float32(checkpoint):
+    with pytest.raises(dyncell.RunError, match="precision must be one of auto, float32, bfloat16, but got 'float16'"):
+        dyncell.load(checkpoint, precision="float16")
 
 
 def test_the_import_is_quick_and_torch_comes_with_the_first_use():
