@@ -51,7 +51,8 @@ class Arguments:
     """
 
     checkpoint: Path
-    """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own."""
+    """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own; or a run, for the one of
+    its retrained networks that scores best on the validation list."""
     output: Path
     """Folder for the four files."""
     height: int | None = None
@@ -79,8 +80,9 @@ def main(arguments: Arguments) -> None:
     from nas.networks.loading import load_network
     from nas.networks.onnx_check import signature
     from nas.networks.onnx_graphs import OPSET
+    from nas.training.video.results import best_checkpoint
 
-    network, meta = load_network(arguments.checkpoint, refresh=arguments.refresh)
+    network, meta = load_network(best_checkpoint(arguments.checkpoint), refresh=arguments.refresh)
     size = _size(arguments, meta)
     frames = _images(arguments.frames, _frames_to_check(network))
     exported = _checked_graphs(network, size, frames)

@@ -141,6 +141,16 @@ def test_a_checkpoint_that_does_not_say_its_size_needs_one(checkpoint, tmp_path)
         main(Arguments(checkpoint=tmp_path / "network.pt", output=tmp_path / "out"))
 
 
+def test_a_run_stands_for_the_network_in_it_and_without_one_is_refused(checkpoint, tmp_path):
+    folder = tmp_path / "retrained" / "cell0-seed0"
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match="there is no trained network in"):
+        main(Arguments(checkpoint=tmp_path, output=tmp_path / "out"))
+    (folder / "network.pt").write_bytes(checkpoint.read_bytes())
+    with pytest.raises(DataError, match="there is no gone"):  # which is looked for when the network is there
+        main(Arguments(checkpoint=tmp_path, output=tmp_path / "out", frames="gone"))
+
+
 def test_a_file_that_is_no_network_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"there is no file .*network\.pt"):
         main(Arguments(checkpoint=tmp_path / "network.pt", output=tmp_path / "out"))
