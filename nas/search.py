@@ -95,7 +95,9 @@ def main(arguments: Arguments) -> None:
             from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
 
             sisters = [] if refresh else sister_runs(read_run(store.directory), settings_of)
-            return write_report(store.directory, store.trials, config, space, prepared, refresh, sisters)
+            return write_report(
+                store.directory, store.trials, config, space, prepared, refresh, sisters, arguments.preset
+            )
 
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)

@@ -24,6 +24,7 @@ from nas.settings.automatic import load_space
 from nas.settings.commands import invocation
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import read_mapping, to_mapping, write_mapping
+from nas.settings.preset_files import preset_names
 from nas.settings.wording import wording
 from nas.training.candidates.inputs import Prepared
 from nas.training.candidates.objective import label
@@ -42,6 +43,7 @@ def write_report(
     prepared: Prepared,
     refresh: int | None = None,
     sisters: Sequence[Run] = (),
+    preset: str | None = None,
 ) -> str:
     """Write both reports, the plots and the facts.
 
@@ -53,6 +55,7 @@ def write_report(
         prepared: data, features and static network.
         refresh: seconds after which a browser shall look again; None when the search is over.
         sisters: random searches of the same problem, none of them shorter, beside which the best cell is shown.
+        preset: name or path of the preset that the search was called with.
 
     Returns:
         The table and where things are, for the terminal.
@@ -61,8 +64,8 @@ def write_report(
         DataError: a frame to show cannot be read.
         OSError: the folder cannot be written or the disk is full.
     """
-    words = wording(config.data.dataset)
-    facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": retraining(run)}
+    words, next_step = wording(config.data.dataset), retraining(run, preset, config.data.dataset)
+    facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": next_step}
     facts |= beside_random(trials, sisters)
     write_mapping(run / FACTS, facts)
     if not (run / DATA).exists():  # data do not change while a run lasts
@@ -72,7 +75,7 @@ def write_report(
     write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures, words))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
     notes = "\n".join(filter(None, [words.note, COLUMNS_KEY]))
-    places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {retraining(run)}"
+    places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {next_step}"
     confirmed = (
         f"\n{confirmed_table(trials, words=words)}\n{confirmed_winner(trials)}\n" if confirmed_winner(trials) else ""
     )
@@ -97,6 +100,8 @@ def redraw(run: Path) -> list[Path]:
     return [*paths, run / HTML]
 
 
-def retraining(run: Path) -> str:
-    """Return the command that goes on from a search."""
-    return f"{invocation('retrain')} --run {shlex.quote(str(run))} --top-k 2"
+def retraining(run: Path, preset: str | None, dataset: str) -> str:
+    """Return the command that goes on from a search, by its preset or else that of its data set."""
+    name = preset or (dataset if dataset in preset_names() else None)
+    words = ["--run", str(run), "--top-k", "2", *(["--preset", name] if name else [])]
+    return f"{invocation('retrain')} {shlex.join(words)}"
