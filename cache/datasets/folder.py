@@ -24,7 +24,7 @@ from cache.errors import DataError
 
 _LAYOUT: Final = (
     "a folder of clips holds dataset.yaml and <split>/<clip>/images/*.png with masks/*.png "
-    "(`python -m nas.check --help` shows more); name it with --data-root or $DYNCELL_DATA"
+    "(`dyncell check --help` shows more); name it with --data-root or $DYNCELL_DATA"
 )
 _LAST_NUMBER: Final = re.compile(r".*?(?P<number>\d+)")
 VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})

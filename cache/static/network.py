@@ -192,9 +192,7 @@ def load_checkpoint(path: Path, classes: int | None = None) -> tuple[StaticNetwo
     """
     content = load_tensors(path)
     if (form := content.get("format")) not in CARRIERS:
-        raise DataError(
-            f"{path} is not a static network that this version wrote; make one with `python -m nas.pretrain`"
-        )
+        raise DataError(f"{path} is not a static network that this version wrote; make one with `dyncell pretrain`")
     try:
         network = of_shape(content)
         load_weights(network, content[CARRIERS[form]])

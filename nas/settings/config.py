@@ -129,7 +129,7 @@ class SpaceConfig:
     """Settings of the search space: which cells may be sampled."""
 
     space: str = "video"
-    """Name of a space that ships with dyncell, or the path of a YAML file."""
+    """Space of the cells: `video`, `paper`, `fast`, `lean`, `printed`, or the path of a YAML file."""
     blocks: Literal["auto"] | int = "auto"
     """Blocks of a cell; `auto` is what the space says (5, the paper's CamVid setting)."""
 

@@ -146,5 +146,5 @@ def test_a_still_a_short_one_and_nothing_are_refused(images, film, tmp_path):
 
 
 def test_a_video_without_a_network_is_answered_with_the_flag(images):
-    with pytest.raises(DataError, match="name a trained one with --checkpoint"):
+    with pytest.raises(DataError, match="a search takes a trained one by --checkpoint"):
         open_dataset("video", images(frames_of(12)))
