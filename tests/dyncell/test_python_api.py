@@ -39,7 +39,7 @@ def home(tmp_path_factory):
 
 
 def test_every_block_of_the_page_is_an_example():
-    assert len(EXAMPLES) == PAGE.count("```python") == 7
+    assert len(EXAMPLES) == PAGE.count("```python") == 8
 
 
 @pytest.mark.parametrize(
