@@ -95,7 +95,10 @@ def test_another_seed_gives_other_trials(home, whole):
     assert log_of(home, "other")[2]["genotype"] != whole[1][2]["genotype"]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.drill)])
+GENTLE = [pytest.param(sent, marks=pytest.mark.drill) for sent in (signal.SIGTERM, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, *GENTLE])
 def test_a_search_stopped_at_any_moment_goes_on_to_the_same_log(home, whole, sent):
     run, moment = f"stopped{sent}", random.Random(int(sent))
     for _ in range(3):
