@@ -183,8 +183,14 @@ def test_the_per_frame_network_has_no_memory_and_one_slot_needs_no_count():
     assert list(signature(graphs.later)["inputs"]) == ["images", "slot0.dec"]
 
 
+ELSEWHERE = {"tmanet", "lmanet"}  # compared with a whole static network in the suite, below and in test_export.py
+WITH_A_CELL = [name for name, genotype in FIXED_POINTS.items() if genotype is not None]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, genotype in FIXED_POINTS.items() if genotype is not None])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.drill) if name in ELSEWHERE else name for name in WITH_A_CELL]
+)
 def test_fixed_points(name):
     network = build(FIXED_POINTS[name])
     assert agree(network)
