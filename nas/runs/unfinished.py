@@ -1,6 +1,7 @@
 """The directory of a search that names none: its unfinished run's, or a new one."""
 
 import datetime
+import re
 from pathlib import Path
 
 from nas.runs.confirmation import missing
@@ -22,8 +23,9 @@ def default_directory(parent: Path, data: str, config: SearchConfig) -> Path:
         config: of the search, resolved as in the runs' own files.
     """
     today = datetime.datetime.now(tz=datetime.UTC).date()
-    runs = sorted(parent.glob(f"{data}-*-{config.seed}/{CONFIG_FILE}"), reverse=True)
-    unfinished = (path.parent for path in runs if _is_unfinished(path.parent, config))
+    ours = re.compile(rf"{re.escape(data)}-\d{{4}}-\d\d-\d\d-{config.seed}")  # `night` is not `night-rain`
+    runs = sorted(path.parent for path in parent.glob(f"*/{CONFIG_FILE}") if ours.fullmatch(path.parent.name))
+    unfinished = (run for run in reversed(runs) if _is_unfinished(run, config))
     return next(unfinished, parent / f"{data}-{today}-{config.seed}")
 
 

@@ -67,3 +67,10 @@ def test_a_damaged_run_is_left_alone(tmp_path):
 def test_a_run_is_called_as_its_data_are_and_goes_on_with_no_other_data(tmp_path):
     make(tmp_path / "shapes-2020-01-01-0")
     assert default_directory(tmp_path, "walks", CONFIG).name.startswith("walks-20")
+
+
+def test_data_whose_names_begin_alike_or_hold_signs_of_patterns_are_told_apart(tmp_path):
+    make(tmp_path / "walks-rain-2020-01-01-0")
+    assert default_directory(tmp_path, "walks", CONFIG).name.startswith("walks-20")
+    old = make(tmp_path / "walks [1]-2020-01-01-0")
+    assert default_directory(tmp_path, "walks [1]", CONFIG) == old
