@@ -10,10 +10,9 @@ from tyro.conf import arg
 
 from cache.datasets.catalog import BY_NETWORK, open_dataset
 from cache.datasets.clips import LIMIT, Dataset, Split
-from nas.runs.store import read_settings
+from nas.runs.store import is_run, read_settings
 from nas.settings.command_line import run_command
 from nas.settings.config import REFRESH_RULE, DatasetName, is_refresh
-from nas.settings.config_files import CONFIG_FILE
 from nas.settings.errors import RunError, require
 from nas.settings.machine_config import ComputeConfig, MachineConfig
 
@@ -156,9 +155,9 @@ def per_frame_first(networks: Mapping[str, Sequence[Path]]) -> dict[str, Sequenc
 
 def run_of(checkpoints: Sequence[Path]) -> Path | None:
     """Find the directory of the one run that has all or some of `checkpoints`; None if there is none, or several."""
-    above = {folder for path in checkpoints for folder in (path.absolute(), *path.absolute().parents)}
-    runs = [folder for folder in above if (folder / CONFIG_FILE).is_file()]
-    return runs[0] if len(runs) == 1 else None
+    homes = (next(filter(is_run, (path, *path.parents)), None) for path in map(Path.absolute, checkpoints))
+    runs = {home for home in homes if home is not None}
+    return runs.pop() if len(runs) == 1 else None
 
 
 def with_settings_of(run: Path, arguments: Arguments) -> Arguments:

@@ -112,6 +112,11 @@ class RunStore:
             write_mapping(path, {**bound, name: value})
 
 
+def is_run(directory: Path) -> bool:
+    """Tell whether a directory holds a run, and not just the `config.yaml` of some other program."""
+    return (directory / CONFIG_FILE).is_file() and any((directory / file).exists() for file in (TRIALS, LOCK))
+
+
 def read_config(directory: Path) -> dict[str, Any]:
     """Return the settings a run was created with, nested, as YAML holds them. Raises RunError if there is no run."""
     path = directory / CONFIG_FILE

@@ -144,10 +144,14 @@ def test_checkpoints_of_several_runs_have_no_run_in_common(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name / "retrained" / "tdnet-seed0").mkdir(parents=True)
         (tmp_path / name / "config.yaml").touch()
+        (tmp_path / name / "trials.jsonl").touch()
     first, second = (tmp_path / name / "retrained" / "tdnet-seed0" / "network.pt" for name in ("a", "b"))
     assert run_of([first, tmp_path]) == run_of([tmp_path / "a"]) == tmp_path / "a"
     assert run_of([first, second]) is None
     assert run_of([tmp_path]) is None
+    (tmp_path / "config.yaml").touch()  # of another program, as many projects have one
+    assert run_of([first]) == tmp_path / "a"
+    assert run_of([tmp_path / "elsewhere" / "network.pt"]) is None
 
 
 @pytest.mark.usefixtures("few_clips")
