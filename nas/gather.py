@@ -24,7 +24,8 @@ PACKAGES: Final = ("dyncell", "torch", "numpy")  # whose versions stand beside t
 class Arguments:
     """Gather the cells that searches have trained to the end, of any strategies and seeds but one problem, in a table.
 
-    Search without early stopping, with --candidate.measure-halfway for the scores half-way. `nas.search --repetition 1`
+    Search without early stopping, with --candidate.measure-halfway for the scores half-way. Let some of the searches be
+    of `--strategy random`: on their cells it is measured how well others can be predicted. `nas.search --repetition 1`
     trains the cells of a search once more, with other weights: the noise is known from them. A training that several
     searches have done alike, of one cell with one seed, counts once.
     """

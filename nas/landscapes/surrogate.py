@@ -30,7 +30,7 @@ MODELS: Final[Mapping[str, Callable[[], Any]]] = {
 }
 VIEWS: Final = ("tokens", "flow")  # what models see of a cell: the two ways of `Encoding`
 FOLDS: Final = 5
-FEWEST: Final = 20  # cells that a surrogate is fitted on
+FEWEST: Final = 20  # cells that a surrogate is fitted on, and uniformly drawn ones that predictors are compared on
 UNIFORM: Final = 2000  # cells that mean and spread are measured on
 MARGIN: Final = 2.0  # standard deviations of the noise from the best reward of a table to the ceiling
 FLOOR: Final = 0.01  # lowest reward that log odds are taken of, and least noise that the ceiling allows for
@@ -65,7 +65,8 @@ class Surrogate:
         table: of trained cells.
 
     Raises:
-        RunError: the table has too few cells, or none of them twice, so that the noise is unknown.
+        RunError: the table has too few cells or too few of random search, or none of them twice, so that the noise is
+            unknown.
     """
 
     def __init__(self, table: Table) -> None:
@@ -81,6 +82,11 @@ class Surrogate:
         self._encoding = Encoding(table.space)
         tokens, values = np.array([rows[0].tokens for rows in trained.values()]), np.array([*map(np.mean, rewards)])
         uniform = np.array([rows[0].strategy == "random" for rows in trained.values()])
+        if uniform.sum() < FEWEST:
+            raise RunError(
+                f"a surrogate needs a table with {FEWEST} cells or more of random search, on which predictors are "
+                f"compared, but this has {uniform.sum()}; add runs with --strategy random"
+            )
         self.ceiling = float(values.max()) + MARGIN * max(self.noise, FLOOR)
         self.qualities = tuple(
             quality((model, view), self.ceiling, self._encode(view, tokens), values, uniform)

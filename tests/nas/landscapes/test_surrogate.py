@@ -87,6 +87,14 @@ def test_a_table_of_few_cells_is_refused():
         Surrogate(made_table(5))
 
 
+def test_a_table_with_few_cells_of_random_search_is_refused():
+    table = made_table(60)
+    rows = [row if place < 9 else replace(row, strategy="ppo") for place, row in enumerate(table.rows)]
+    for some, count in ((rows, 3), (rows[9:], 0)):
+        with pytest.raises(RunError, match=f"20 cells or more of random search, .* but this has {count}; add runs"):
+            Surrogate(Table(SPACE, tuple(some), {}))
+
+
 def test_a_table_is_a_landscape_of_its_own_space_only(tmp_path):
     write_table(tmp_path / "cells.csv.gz", made_table(60))
     path = str(tmp_path / "cells.csv.gz")
