@@ -62,6 +62,7 @@ def encoder(tmp_path):
         (["--dataset", "shapes", "--max-cost", "1.5"], ["max-cost", "(0, 1]", "got 1.5"]),
         (["--dataset", "shapes", "--cost", "money"], ["--cost", "macs", "latency"]),
         (["--dataset", "shapes", "--ppo.clip", "2"], ["ppo.clip"]),
+        (["--dataset", "shapes", "--controller.layers", "0"], ["controller.layers", "at least 1", "got (100, 0)"]),
         (["--dataset", "shapes", "--candidate.epochs", "3"], ["candidate.epochs", "even"]),
         (["--dataset", "shapes", "--candidate.epochs", "many"], ["candidate.epochs", "many"]),
         (["--dataset", "shapes", "--device", "tpu9"], ["tpu9"]),

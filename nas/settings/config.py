@@ -119,7 +119,10 @@ class StaticConfig:
         require(self.epochs >= 1, "static.epochs must be at least 1", self.epochs)
         require(self.batch >= 2, "static.batch must be at least 2 (batch norm)", self.batch)
         require(self.validate_every >= 1, "static.validate-every must be at least 1", self.validate_every)
-        require(min(self.encoder_rate, self.decoder_rate) > 0, "static learning rates must be positive", self)
+        rates = self.encoder_rate, self.decoder_rate
+        require(min(rates) > 0, "static.encoder-rate and decoder-rate must be positive", rates)
+        require(self.weight_decay >= 0, "static.weight-decay must not be negative", self.weight_decay)
+        require(self.auxiliary_weight >= 0, "static.auxiliary-weight must not be negative", self.auxiliary_weight)
         low, high = self.scale_range
         require(0 < low <= high, "static.scale-range must be two positive numbers, low first", self.scale_range)
 
@@ -179,7 +182,8 @@ class CandidateConfig:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)
-        require(min(self.batch, self.windows + 1) >= 1, "candidate.batch must be at least 1, windows at least 0", self)
+        require(self.batch >= 1, "candidate.batch must be at least 1", self.batch)
+        require(self.windows >= 0, "candidate.windows must not be negative", self.windows)
         terms = self.dec_weight, self.logit_weight, self.label_weight
         require(min(terms) >= 0, "candidate's weights of dec, logits and labels must not be negative", terms)
         rule = "candidate.logit-weight and label-weight must not both be 0: nothing else trains the classifier"
@@ -248,9 +252,8 @@ class SearchConfig(PretrainConfig):
         require(self.trials >= 1, "trials must be at least 1", self.trials)
         require(self.fixed_point_seeds >= 1, "fixed-point-seeds must be at least 1", self.fixed_point_seeds)
         require(self.confirm >= 0, "confirm must not be negative", self.confirm)
-        require(
-            min(self.confirm_seeds, self.confirm_length) >= 1, "confirm's seeds and length must be at least 1", self
-        )
+        lengths = self.confirm_seeds, self.confirm_length
+        require(min(lengths) >= 1, "confirm-seeds and confirm-length must be at least 1", lengths)
         names = ", ".join(get_args(StrategyName))
         module, colon, name = self.strategy.partition(":")
         own = bool(module and colon and name.isidentifier())

@@ -57,6 +57,7 @@ class MachineConfig:
     def __post_init__(self) -> None:
         require(self.workers >= 1, "workers must be at least 1", self.workers)
         require(self.timeout > 0, "timeout must be positive", self.timeout)
+        require(0 <= self.gpus_per_worker <= 1, "gpus-per-worker must lie in [0, 1]", self.gpus_per_worker)
         bounded = self.cache_memory == "auto" or self.cache_memory > 0
         require(bounded, "cache-memory must be positive, or auto", self.cache_memory)
         alone = self.executor != "inline" or self.workers == 1

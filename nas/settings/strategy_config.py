@@ -18,6 +18,11 @@ class ControllerConfig:
     factorised: bool = False
     """Feed the LSTM its own output instead of the sampled token, as the ancestor's code does by accident."""
 
+    def __post_init__(self) -> None:
+        sizes = self.hidden, self.layers
+        require(min(sizes) >= 1, "controller.hidden and controller.layers must be at least 1", sizes)
+        require(self.init_range >= 0, "controller.init-range must not be negative", self.init_range)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
@@ -44,7 +49,10 @@ class PPOConfig:
         require(0 < self.clip < 1, "ppo.clip must lie in (0, 1)", self.clip)
         require(0 <= self.baseline_decay < 1, "ppo.baseline-decay must lie in [0, 1)", self.baseline_decay)
         require(self.learning_rate > 0, "ppo.learning-rate must be positive", self.learning_rate)
-        require(min(self.buffer, self.minibatch, self.update_epochs) >= 1, "ppo sizes must be at least 1", self)
+        require(self.entropy >= 0, "ppo.entropy must not be negative", self.entropy)
+        require(self.clip_norm > 0, "ppo.clip-norm must be positive", self.clip_norm)
+        sizes = self.buffer, self.minibatch, self.update_epochs
+        require(min(sizes) >= 1, "ppo.buffer, minibatch and update-epochs must be at least 1", sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +72,8 @@ class PredictorConfig:
 
     def __post_init__(self) -> None:
         require(self.start >= 2, "predictor.start must be at least 2", self.start)
-        require(min(self.every, self.samples, self.mutants) >= 1, "predictor sizes must be at least 1", self)
+        sizes = self.every, self.samples, self.mutants
+        require(min(sizes) >= 1, "predictor.every, samples and mutants must be at least 1", sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
