@@ -29,7 +29,8 @@ class RecipeConfig:
     that the static decoder and its classifier keep up with the encoder; or the last alone."""
     dec_weight: float = 0.0
     """Weight of imitating a teacher's `dec` on the frames whose losses are added, labelled or not. The teacher is the
-    static network as it is at the start, or that of --distill-from, whose `dec` must be as wide."""
+    static network as it is at the start, or that of --distill-from; one whose `dec` is not as wide teaches its class
+    probabilities alone, and the log says so."""
     logit_weight: float = 0.0
     """Weight of imitating its class probabilities there."""
     label_weight: float = 1.0
@@ -74,7 +75,8 @@ class RecipeConfig:
         on_all = self.loss_on != "last" and self.label_every == 1
         rule = "alone-on must be images with loss-on last or label-every: features teach by all later frames and labels"
         require(self.alone_on == "images" or on_all, rule, self.alone_on)
-        require(min(self.static_rate, self.weight_decay) >= 0, "rates and decay must not be negative", self)
+        rates = self.static_rate, self.weight_decay
+        require(min(rates) >= 0, "static-rate and weight-decay must not be negative", rates)
         require(self.clip_norm > 0, "clip-norm must be positive", self.clip_norm)
         require(self.crop >= 0, "crop must not be negative", self.crop)
         low, high = self.scale_range

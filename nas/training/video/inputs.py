@@ -1,5 +1,6 @@
 """VideoInputs: what the networks of one retraining share, read and checked before the first of them is trained."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -19,10 +20,12 @@ from nas.networks.loading import load_network
 from nas.networks.video_network import VideoNetwork, on_every_frame
 from nas.settings.compute import Compute
 from nas.settings.config_files import to_plain
-from nas.settings.retrain_config import RetrainConfig
+from nas.settings.retrain_config import RecipeConfig, RetrainConfig
 from nas.training.labels import label_weights
 from nas.training.validation_list import check_readable
 from nas.training.video.data import VideoData
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +100,7 @@ def read_inputs(
     teacher = None if etc.distill_from is None else _teacher(etc.distill_from, dataset)
     if teacher is None and recipe.imitates:
         teacher = on_every_frame(static)
+    warn_of_width(teacher, static, recipe)
     data = VideoData.of(
         *(dataset, size, window, cache_dir if etc.temporal_loss else None),
         gaps=gaps,
@@ -120,6 +124,19 @@ def read_inputs(
     on_features = recipe.alone_on == "features" and recipe.head_epochs > 0
     features = _features(dataset, static, size, cache_dir, low, compute) if on_features else None
     return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features)
+
+
+def warn_of_width(teacher: VideoNetwork | None, static: StaticNetwork, recipe: RecipeConfig) -> None:
+    """Say in the log if there is a weight on imitating a `dec` that cannot be compared."""
+    if teacher is None or recipe.dec_weight == 0:
+        return
+    theirs, ours = teacher.static.channels["dec"], static.channels["dec"]
+    if theirs != ours:
+        log.warning(
+            "--dec-weight %g counts for nothing: the teacher's `dec` has %d channels and the network's %d, so that it "
+            "teaches its class probabilities alone, by --logit-weight %g",
+            *(recipe.dec_weight, theirs, ours, recipe.logit_weight),
+        )
 
 
 def _features(

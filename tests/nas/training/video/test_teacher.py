@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from nas.settings.errors import RunError
 from nas.settings.retrain_config import EtcConfig, RecipeConfig
 from nas.training.video.data import VideoData
 from nas.training.video.etc_loss import temporal_terms
+from nas.training.video.inputs import warn_of_width
 from nas.training.video.retraining import Retraining
 from nas.training.video.teacher import Teacher, imitation
 from searchspace.choices import Choice
@@ -97,6 +99,16 @@ def test_imitation_is_the_sum_of_a_loop_over_frames(start):
 def test_a_teacher_of_another_width_teaches_its_probabilities_alone():
     recipe, seen, known = RecipeConfig(logit_weight=0.5, dec_weight=2.0), made_up(), made_up(channels=7)
     assert torch.equal(imitation(recipe, seen, known, 1), imitation(replace(recipe, dec_weight=0.0), seen, known, 1))
+
+
+def test_a_weight_that_counts_for_nothing_is_said(caplog):
+    wide, narrow = static(), SimpleNamespace(static=SimpleNamespace(channels={"dec": 32}))
+    warn_of_width(on_every_frame(wide), wide, RecipeConfig(dec_weight=2.0))
+    warn_of_width(narrow, wide, RecipeConfig(dec_weight=0.0))
+    assert caplog.text == ""
+    warn_of_width(narrow, wide, RecipeConfig(dec_weight=2.0, logit_weight=0.5))
+    assert "--dec-weight 2 counts for nothing" in caplog.text
+    assert "has 32 channels and the network's 64" in caplog.text
 
 
 def test_the_static_network_is_its_own_teacher_on_every_frame():
