@@ -16,6 +16,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from baselines.fixed_points import FIXED_POINTS, select
 from cache.atomic import write_text
 from nas.runs.trial import Trial
 from nas.settings.automatic import load_space
@@ -81,7 +82,9 @@ class StrategySearcher(Searcher):
                 raise RunError(f"{checkpoint_path} is of another configuration: trial {number} would be another cell")
 
     def _start(self, rewards: dict[str, float | None]) -> None:
-        self._strategy: Strategy = make_strategy(self._config, self._space)
+        cells = select(FIXED_POINTS, self._config.fixed_points).values()
+        start = [cell for cell in cells if cell is not None]
+        self._strategy: Strategy = make_strategy(self._config, self._space, start)
         self._suggested: list[tuple[str, Genotype]] = []  # by number, with Tune's name of the trial
         self._rewards = rewards  # of trials that are over; None if failed
 

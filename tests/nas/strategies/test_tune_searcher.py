@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
+from baselines.fixed_points import FIXED_POINTS
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
@@ -155,3 +157,8 @@ def test_tune_runs_the_cells_of_a_search_and_restores_them(private_ray, tmp_path
     restored = StrategySearcher(config())
     restored.restore_from_dir(str(tmp_path / "cells"))
     assert restored.suggest("next")["genotype"] == in_order(config(), 9)[8]
+
+
+def test_a_warm_start_is_from_the_fixed_points_as_in_a_search():
+    settings = replace(config("evolution"), warm_start=True, fixed_points=("per_frame", "tmanet"))
+    assert StrategySearcher(settings).suggest("first") == {"genotype": FIXED_POINTS["tmanet"].to_json()}
