@@ -44,10 +44,12 @@ OF_A_VIDEO: Final = {
     "{key_frames}",
 }
 """Sentences in place of those above where the labels are the static network's own."""
-SEEN: Final = {
+SEEN: Final[Mapping[str | None, str]] = {
     "train": "the whole training list, meta-val included: the per-frame score is flattered",
     "meta-train": "meta-train only, so meta-val is unseen",
+    None: "data that its file does not name: if meta-val was among them, the per-frame score is flattered",
 }
+"""What to say of what the static network was trained on, by the part of the training list."""
 
 
 def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:
@@ -64,7 +66,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "labelled": sum(frame.labelled for frame in frames),
         "clips": len(clips(frames)),
         "static_score": _score(prepared.static_facts),
-        "seen": SEEN[config.static.train_on],
+        "seen": SEEN[prepared.static_saw],
         "checkpoint": evaluator.static_checkpoint,
         "scored": len(scored_places(evaluator.val_clips, frames)),
         "val_clips": len(evaluator.val_clips),
@@ -114,7 +116,7 @@ def pace(trials: Sequence[Trial], workers: int) -> str:
     if not total:
         return "no trial was trained"
     return (
-        f"{len(times)} trials trained in {duration(total / workers)} on {workers} workers, "
+        f"{len(times)} trials trained in {duration(total / workers)} on {workers} worker{'s' * (workers > 1)}, "
         f"{3600 * workers * len(times) / total:.0f} an hour"
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 
@@ -32,7 +32,7 @@ from nas.training.candidates.evaluator import EvaluatorSpec
 from nas.training.candidates.windows import meta_windows
 from nas.training.labels import check_labels, label_weights
 from nas.training.static.adopt import adopt_teacher
-from nas.training.static.ensure import ensure_static, scores_on
+from nas.training.static.ensure import ensure_static, scores_on, trained_on
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Prepared:
     """Working resolution, height and width."""
     static_facts: dict[str, Any]
     """Scores of the static network on the validation list; none if it was scored on other data or at another size."""
+    static_saw: Literal["train", "meta-train"] | None
+    """Part of the training list that the static network was trained on; None if that is not known."""
     features: FeatureCache
     evaluator: EvaluatorSpec
 
@@ -97,7 +99,8 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
         compute=compute,
         cache_memory=config.machine.cache_memory,
     )
-    return Prepared(dataset, size, scores_on(facts, dataset, size), features, evaluator)
+    saw = trained_on(facts, filmed, config.data.meta_val)
+    return Prepared(dataset, size, scores_on(facts, dataset, size), saw, features, evaluator)
 
 
 def with_teacher(config: SearchConfig) -> SearchConfig:

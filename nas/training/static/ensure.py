@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cache.atomic import one_builder
 from cache.datasets.catalog import MADE_UP
@@ -73,6 +73,26 @@ def scores_on(facts: Mapping[str, Any], dataset: Dataset, size: tuple[int, int])
         log.info("what the static network scored elsewhere is not quoted: it was not measured on this validation list")
         return {}
     return {name: facts[name] for name in ("miou", "fwiou", "mean_accuracy") if name in facts}
+
+
+def trained_on(facts: Mapping[str, Any], dataset: Dataset, meta_val: float) -> Literal["train", "meta-train"] | None:
+    """Tell what part of a data set's training list a static network has seen, by the facts stored with it.
+
+    Args:
+        facts: facts stored with the network.
+        dataset: data whose training list is meant, as it was filmed.
+        meta_val: share of the list that is held out as meta-val.
+
+    Returns:
+        None where the facts tell of another list or another share, or do not tell.
+    """
+    recipe, (seen, *_) = facts.get("recipe"), facts.get("splits") or [None]
+    part = recipe.get("train_on") if isinstance(recipe, Mapping) else None
+    if part == "train" and seen == labelled_fingerprint(dataset, "train"):
+        return "train"
+    if part == "meta-train" and seen == dataset.fingerprint("train") and facts.get("meta_val") == meta_val:
+        return "meta-train"
+    return None
 
 
 def training_frames(config: PretrainConfig, dataset: Dataset) -> tuple[Frame, ...]:

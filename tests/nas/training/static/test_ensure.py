@@ -15,7 +15,7 @@ from nas.settings.compute import Compute
 from nas.settings.config import DataConfig, PretrainConfig, StaticConfig
 from nas.settings.errors import RunError
 from nas.training.static import ensure as static_training
-from nas.training.static.ensure import ensure_static, scores_on, training_frames
+from nas.training.static.ensure import ensure_static, scores_on, trained_on, training_frames
 from nas.training.static.pretraining import Pretraining
 
 CPU = Compute(torch.device("cpu"), None)
@@ -93,6 +93,18 @@ def test_scores_are_quoted_only_of_the_validation_list_and_size_that_they_were_m
     other.fingerprint = lambda split: "other"
     assert scores_on(facts, other, (16, 16)) == scores_on(facts, Noise(), (32, 32)) == {}
     assert scores_on({"miou": 0.5, "size": [16, 16]}, Noise(), (16, 16)) == {}
+
+
+@pytest.mark.parametrize("part", ["train", "meta-train"])
+def test_what_a_network_was_trained_on_is_known_from_its_file_and_not_from_the_settings_at_hand(tmp_path, part):
+    config = replace(CONFIG, static=replace(CONFIG.static, train_on=part))
+    _, facts = load_checkpoint(ensure_static(config, Noise(), tmp_path, CPU))
+    share = config.data.meta_val
+    assert trained_on(facts, Noise(), share) == part
+    assert trained_on(facts, Noise(), 0.4) == ("train" if part == "train" else None)
+    other = Noise()
+    other.fingerprint = lambda split: "other"
+    assert trained_on(facts, other, share) is trained_on({"dataset": "noise"}, Noise(), share) is None
 
 
 def test_a_validation_list_that_cannot_be_scored_on_is_found_before_training(tmp_path, trained):
