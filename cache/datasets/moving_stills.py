@@ -8,6 +8,7 @@ arXiv:1703.09554; Oh et al., STM, ICCV 2019, section 4).
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -68,11 +69,15 @@ class MovingStills:
 
     def image(self, frame: Frame) -> NDArray[np.uint8]:
         """Read RGB pixels (H, W, 3), of a clip's frame bilinear. Raises DataError as the data set does."""
-        return self._seen(frame, self.filmed.image, Image.Resampling.BILINEAR)
+        if frame.still is None:
+            return self.filmed.image(frame)
+        return self._seen(frame, self._image_of(frame.still), Image.Resampling.BILINEAR)
 
     def label(self, frame: Frame) -> NDArray[np.uint8]:
         """Read classes (H, W), of a clip's frame those of the nearest pixels. Raises DataError as the data set does."""
-        return self._seen(frame, self.filmed.label, Image.Resampling.NEAREST)
+        if frame.still is None:
+            return self.filmed.label(frame)
+        return self._seen(frame, self._label_of(frame.still), Image.Resampling.NEAREST)
 
     def fingerprint(self, split: Split) -> str:
         """Return a digest that changes with the data set's, and of training with how clips are made."""
@@ -82,12 +87,20 @@ class MovingStills:
         made = f"{filmed} moving stills {VERSION}, {self.length} frames, {'beside' if self.beside else 'instead'}"
         return hashlib.sha256(made.encode()).hexdigest()
 
-    def _seen(
-        self, frame: Frame, read: Callable[[Frame], NDArray[np.uint8]], resampling: Image.Resampling
-    ) -> NDArray[np.uint8]:
-        if frame.still is None:
-            return read(frame)
-        return seen(read(frame.still), vertices(frame.still.name, self.length - 1 - frame.number), resampling)
+    @cached_property
+    def _image_of(self) -> Callable[[Frame], NDArray[np.uint8]]:
+        """Read a picture once for the frames of its clip that are asked for one after the other."""
+        return lru_cache(maxsize=1)(self.filmed.image)
+
+    @cached_property
+    def _label_of(self) -> Callable[[Frame], NDArray[np.uint8]]:
+        """Read a label as `_image_of` does a picture."""
+        return lru_cache(maxsize=1)(self.filmed.label)
+
+    def _seen(self, frame: Frame, still: NDArray[np.uint8], resampling: Image.Resampling) -> NDArray[np.uint8]:
+        """Draw what a clip's frame shows of its still."""
+        assert frame.still is not None
+        return seen(still, vertices(frame.still.name, self.length - 1 - frame.number), resampling)
 
 
 def _moved(still: Frame, place: int) -> Frame:

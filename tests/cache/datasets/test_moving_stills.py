@@ -1,6 +1,7 @@
 """Clips made of stills, against a loop over pixels, and on which side of meta-val they are."""
 
 from itertools import groupby
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -111,3 +112,22 @@ def test_training_has_a_fingerprint_of_its_own_that_knows_how_clips_are_made(mov
     others = (MovingStills(Shapes(), length, beside) for length, beside in [(LENGTH, False), (5, True)])
     assert len({each.fingerprint("train") for each in (moved, moved.filmed, *others)}) == 4
     assert moved.fingerprint("val") == moved.filmed.fingerprint("val")
+
+
+def test_a_picture_is_read_once_for_all_frames_of_its_clip():
+    class Counted(Shapes):
+        read: ClassVar[list[str]] = []
+
+        def image(self, frame):
+            self.read.append(frame.name)
+            return super().image(frame)
+
+        def label(self, frame):
+            self.read.append(f"label of {frame.name}")
+            return super().label(frame)
+
+    made = MovingStills(Counted(), LENGTH, beside=False)
+    for frame in made.frames("train")[: 2 * LENGTH]:
+        made.image(frame), made.label(frame)
+    one, two, *_ = (frame.name for frame in made.filmed.frames("train"))
+    assert Counted.read == [one, f"label of {one}", two, f"label of {two}"]
