@@ -79,8 +79,8 @@ def _retrained(directory: Path) -> int:
 
 def _written(directory: Path) -> float:
     """Find when the last trial was recorded, or the run created; seconds since the epoch."""
-    log = directory / TRIALS
-    return (log if log.exists() else directory / CONFIG_FILE).stat().st_mtime
+    trials = directory / TRIALS
+    return (trials if trials.exists() else directory / CONFIG_FILE).stat().st_mtime
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Evolution: regularised evolution, whose members die of age (Real et al. 2019, arXiv:1802.01548, algorithm 1).
 
 The parent of a cell is the best of a few members drawn from the population, which is the latest trials that did not
-fail; the child differs from it in one token. Ours: every token is as likely to mutate (the source chooses between an
-input and an operation of one block), and since cells may be asked for before the latest are told, the population is
-what has been told so far.
+fail; the child differs from it in one token. Ours: the members of a tournament are drawn without replacement (the
+source's with), every token is as likely to mutate (the source chooses between an input and an operation of one block),
+and since cells may be asked for before the latest are told, the population is what has been told so far.
 """
 
 from collections import deque

@@ -72,10 +72,10 @@ class GuidedPPO:
     @single_thread()
     def tell(self, trial: Trial) -> None:
         self.rewards.append(trial.reward)
-        tokens, rewards = self._learnt()
         if trial.reward is None:
             return
-        self._refit()
+        tokens, rewards = self._learnt()
+        self._refit(tokens, rewards)
         if len(rewards) % self.config.every:
             return
         self._update(torch.from_numpy(tokens), torch.from_numpy(rewards))
@@ -100,9 +100,8 @@ class GuidedPPO:
         mean, doubt = self.predictor.predict(pool)
         return pool[np.argsort(-(mean + self.config.optimism * doubt), kind="stable")]
 
-    def _refit(self) -> None:
+    def _refit(self, tokens: Tokens, rewards: Values) -> None:
         """Fit the predictor on all rewards, if they suffice."""
-        tokens, rewards = self._learnt()
         if len(rewards) >= self.config.start:
             self.predictor.fit(tokens, rewards)
 
@@ -160,14 +159,17 @@ class GuidedPPO:
         self.rewards, self.samples = list(state["rewards"]), state["samples"]
         for tokens in state["asked"].numpy():
             self._note(tokens, self.space.genotype(tuple(tokens.tolist())))
-        self._refit()  # rather than trust a file with a model
+        self._refit(*self._learnt())  # rather than trust a file with a model
 
     def export(self, directory: Path) -> None:
         self.controller.export(directory)
 
 
 def mutants(parents: Tokens, sizes: Tokens, count: int, rng: Rng) -> Tokens:
-    """Draw cells (count, D) that differ from one of the parents (n, D) in one or two tokens."""
+    """Draw cells (count, D), each one of the parents (n, D) after one change of a token or two.
+
+    Two changes may meet in one token, and the second then undo the first.
+    """
     cells = parents[rng.integers(len(parents), size=count)]
     rows = np.arange(count)
     twice = rng.random(count) < 0.5

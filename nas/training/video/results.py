@@ -75,7 +75,9 @@ def best_checkpoint(path: Path) -> Path:
     if not path.is_dir():
         return path
     files = [file for seeds in checkpoints([path]).values() for file in seeds]
-    best = files[0] if len(files) == 1 else max(files, key=_best_miou)
+    if len(files) == 1:
+        return files[0]
+    best = max(files, key=_best_miou)
     log.info("of %d networks in %s: %s", len(files), path, best)
     return best
 
