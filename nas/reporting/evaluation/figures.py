@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from textwrap import fill
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from nas.settings.wording import MASKS, Wording
 Picture = NDArray[np.uint8]  # (H, W, 3)
 VOID_NAME: Final = "no label"
 WIDTH: Final = 10.5  # inches
+LETTER: Final = 0.12  # inches of a letter in a legend and in titles of rows, on average
 HATCHES: Final = ("", "//", "..", "xx", "\\\\", "--", "oo", "++")
 
 
@@ -114,21 +116,20 @@ def panels(
     """
     count = len(next(iter(rows.values())))
     height, width, _ = next(iter(rows.values()))[0].shape
-    figure = Figure(figsize=(3.2 * count + 0.4, 3.2 * height / width * len(rows) + 0.7), layout="constrained")
+    legend = [*zip(classes, colours, strict=True), (VOID_NAME, VOID_COLOUR)]
+    across, row = 3.2 * count + 0.4, 3.2 * height / width  # inches
+    columns = max(1, int(across / (0.8 + LETTER * max(len(name) for name, _ in legend))))
+    figure = Figure(figsize=(across, row * len(rows) + 0.4 + 0.3 * ceil(len(legend) / columns)), layout="constrained")
     grid = figure.subplots(len(rows), count, squeeze=False)
     for line, (title, pictures) in zip(grid, rows.items(), strict=True):
-        line[0].set_ylabel(title, fontsize=13)
+        line[0].set_ylabel(fill(title, max(1, int(row / LETTER)), break_long_words=False), fontsize=13)
         for axes, picture in zip(line, pictures, strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-    legend = [*zip(classes, colours, strict=True), (VOID_NAME, VOID_COLOUR)]
     patches = [
         Patch(color=to_hex((red / 255, green / 255, blue / 255)), label=name) for name, (red, green, blue) in legend
     ]
-    columns = max(
-        1, int(figure.get_figwidth() / (0.8 + 0.12 * max(len(name) for name, _ in legend)))
-    )  # inches of a handle, of a letter
     figure.legend(handles=patches, loc="outside lower center", ncols=columns, frameon=False, fontsize=13)
     return figure
 

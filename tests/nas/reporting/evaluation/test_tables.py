@@ -130,3 +130,13 @@ def test_panels_show_a_column_a_frame():
     figure = panels({"frame": [picture] * 3, "label": [picture] * 3}, ("sky",), [(1, 2, 3)])
     assert [axes.get_ylabel() for axes in figure.axes] == ["frame", "", "", "label", "", ""]
     assert [text.get_text() for text in figure.legends[0].texts] == ["sky", "no label"]
+
+
+def test_titles_of_wide_frames_do_not_run_into_each_other_nor_does_a_long_legend_shrink_the_frames():
+    picture = np.zeros((100, 200, 3), np.uint8)
+    rows = {"frame": [picture] * 2, "label by the network": [picture] * 2}
+    figure = panels(rows, [f"class {number} 10.0%" for number in range(19)], [(1, 2, 3)] * 19)
+    figure.draw_without_rendering()
+    upper, lower = (axes.yaxis.label.get_window_extent() for axes in figure.axes[::2])
+    assert upper.y0 > lower.y1
+    assert figure.axes[0].get_window_extent().height > 0.8 * 1.6 * figure.dpi  # of 3.2 inches a frame's width
