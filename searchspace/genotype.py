@@ -54,6 +54,7 @@ class Block:
         return Choice(self.aggregation.name, tuple((arguments | {"slots": 1}).items()))
 
     def to_json(self) -> dict[str, Any]:
+        """Write a block as plain values, for `json.dumps`."""
         return {
             "inputs": list(self.inputs),
             "operations": [operation.to_json() for operation in self.operations],
@@ -123,6 +124,7 @@ class Genotype:
         return Genotype(min(_smallest_orders(self.blocks, {}, ()), key=lambda blocks: [_rank(b) for b in blocks]))
 
     def to_json(self) -> dict[str, Any]:
+        """Write a cell as plain values, for `json.dumps`."""
         return {"schema": SCHEMA, "blocks": [block.to_json() for block in self.blocks]}
 
     @classmethod

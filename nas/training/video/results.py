@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cache.errors import DataError
+from cache.shipped import FOLDER as SHIPPED
 from cache.shipped import find
 from nas.settings.commands import invocation
 from nas.settings.wording import AGREEMENT, MASKS
@@ -37,10 +38,16 @@ def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:
     for file in dict.fromkeys(file.resolve() for path in paths for file in _files(path)):
         if is_unfinished(file.parent):
             log.warning("%s is the best so far of a training that has not ended", file)
-        name = re.sub(r"-seed\d+$", "", file.parent.name) or file.parent.name
-        name = name if file.name == BEST else f"{name}-{file.stem}"
-        groups.setdefault(file.parent.with_name(name), []).append(file)
+        groups.setdefault(file.parent.with_name(_name(file)), []).append(file)
     return dict(zip(_short(list(groups)), groups.values(), strict=True))
+
+
+def _name(file: Path) -> str:
+    """Name a network by its folder without the seed; a file of another name by both, and one that ships by itself."""
+    if file.parent == SHIPPED.resolve():
+        return file.stem
+    name = re.sub(r"-seed\d+$", "", file.parent.name) or file.parent.name
+    return name if file.name == BEST else f"{name}-{file.stem}"
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -38,6 +40,10 @@ def test_files_and_folders_of_networks_stand_for_themselves(tmp_path):
         "cell3": ["cell3-seed1/network.pt"],
         "cell3-other": ["cell3-seed1/other.pt"],
     }
+
+
+def test_networks_that_ship_have_the_names_that_they_are_called_by():
+    assert list(checkpoints([Path("camvid-cell"), Path("camvid")])) == ["camvid-cell", "camvid"]
 
 
 def test_equal_names_of_two_runs_are_told_apart(tmp_path):
