@@ -8,6 +8,7 @@ from typing import Final
 import torch
 
 from cache.cores import usable_cores
+from cache.memory import usable_memory
 from nas.settings.errors import RunError
 from nas.settings.machine_config import ComputeConfig
 
@@ -69,9 +70,9 @@ def threads_of_worker(workers: int) -> int:
 
 
 def share_of_memory(device: torch.device, workers: int) -> float:
-    """Compute a worker's share of half the memory of a GPU, or of this machine, in GiB."""
+    """Compute a worker's share of half the memory of a GPU, or of what a process may use of this machine's, in GiB."""
     if device.type == "cpu":
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total = usable_memory()
     else:
         _, total = torch.accelerator.get_memory_info(device)
     return round(total / 2 / workers / GIB, 1)

@@ -178,7 +178,7 @@ class CandidateConfig:
     """Score candidates half-way, too, where nothing is stopped."""
     max_memory: Annotated[Literal["auto"] | float, arg(name="max-candidate-memory", prefix_name=False)] = "auto"
     """GiB that training a candidate may take; one that would need more fails before it is built. `auto` is a worker's
-    share of half the memory of the machine or of the GPU."""
+    share of half the memory of the machine, or of its container, or of the GPU."""
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "candidate.epochs must be at least 1", self.epochs)

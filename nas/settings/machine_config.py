@@ -37,7 +37,7 @@ class MachineConfig:
     cache_memory: Literal["auto"] | float = "auto"
     """GiB of features that may be held: on the GPU if they fill half of it at most, else in memory that the workers of
     a machine share. Larger ones are streamed from their file, with the same results. `auto` is half of the memory of
-    the machine that a worker is on."""
+    the machine that a worker is on, or of its container."""
     executor: Literal["auto", "inline", "ray"] = "auto"
     """`inline` works in this process, `ray` in actors that survive crashes; `auto` is ray for 2 workers or more."""
     workers: int = 1

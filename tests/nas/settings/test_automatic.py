@@ -22,7 +22,7 @@ CPU = Compute(torch.device("cpu"), None)
 @pytest.fixture(autouse=True)
 def eight_cores_and_16_gib(monkeypatch):
     monkeypatch.setattr(machine, "usable_cores", lambda: 8)
-    monkeypatch.setattr(machine.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**22}.get)
+    monkeypatch.setattr(machine, "usable_memory", lambda: 2**34)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
