@@ -9,6 +9,7 @@ from cache.datasets.clips import Dataset, Split, labelled_clips, windows
 from cache.datasets.findings import require_scored
 from cache.flow import FlowCache, ensure_flows, short_pairs
 from cache.frames import Frames
+from nas.evaluation.examples import spread_evenly
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,7 @@ class EvaluationData:
 
     def examples(self, count: int) -> list[int]:
         """Choose at most `count` positions of scored frames, spread evenly over the split."""
-        count = min(count, len(self.scored))
-        return [self.scored[(2 * place + 1) * len(self.scored) // (2 * count)] for place in range(count)]
+        return spread_evenly(self.scored, count)
 
 
 def squashed(native: tuple[int, int], size: tuple[int, int]) -> bool:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cache.datasets.clips import VOID, Dataset, Frame
 from cache.datasets.palette import VOID_COLOUR
 from cache.images import letterbox_image, letterbox_label
+from nas.evaluation.examples import spread_evenly
 from nas.labelled_video.overlay import BACKGROUND, Overlay
 
 Pixels = NDArray[np.uint8]
@@ -20,9 +21,7 @@ _GAP: Final = 6  # pixels
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
     """Choose some labelled frames, spread evenly over a list."""
-    labelled = [frame for frame in frames if frame.labelled]
-    count = min(count, len(labelled))
-    return [labelled[(2 * place + 1) * len(labelled) // (2 * count)] for place in range(count)]
+    return spread_evenly([frame for frame in frames if frame.labelled], count)
 
 
 def draw_sheet(dataset: Dataset, frames: Sequence[Frame]) -> Pixels:

@@ -1,11 +1,10 @@
 """The picture of a run's data: frames that candidates are scored on, their labels, and the share of each class."""
 
-from collections.abc import Sequence
-
 import torch
 
 from cache.datasets.clips import VOID, scored_places
 from cache.images import resize_image
+from nas.evaluation.examples import spread_evenly
 from nas.reporting.evaluation.figures import colour, panels
 from nas.reporting.plot import Plot
 from nas.settings.wording import wording
@@ -21,7 +20,7 @@ def data_plot(prepared: Prepared) -> Plot:
         DataError: a frame cannot be read.
     """
     dataset, frames = prepared.dataset, prepared.dataset.frames("train")
-    places = _spread(scored_places(prepared.evaluator.val_clips, frames), SHOWN)
+    places = spread_evenly(scored_places(prepared.evaluator.val_clips, frames), SHOWN)
     labels = prepared.features.tensor("label")[places].numpy()
     shares = _shares(prepared.features.tensor("label8")[: len(frames)], len(dataset.classes))
     pictures = {
@@ -31,12 +30,6 @@ def data_plot(prepared: Prepared) -> Plot:
     legend = [f"{name} {share:.1%}" for name, share in zip(dataset.classes, shares, strict=True)]
     rows = [("class", "share_of_labelled_pixels"), *zip(dataset.classes, shares, strict=True)]
     return Plot("data", panels(pictures, legend, dataset.colours), rows)
-
-
-def _spread(places: Sequence[int], count: int) -> list[int]:
-    """Take at most `count` places, spread evenly over all of them."""
-    count = min(count, len(places))
-    return [places[(2 * each + 1) * len(places) // (2 * count)] for each in range(count)]
 
 
 def _shares(labels: torch.Tensor, classes: int) -> list[float]:
