@@ -64,7 +64,7 @@ def _line(run: Run) -> tuple[object, ...]:
         worth = (best.name, f"{reward_of(best):.4f}", f"{words.miou} {score:.1f} %")
     return (
         *(run.directory, run.data, run.config.strategy, run.config.seed),
-        *(f"{len(run.trials)}/{run.config.trials}", *worth),
+        *(f"{len(run.trials)}/{max(len(run.trials), run.config.trials)}", *worth),  # a later call may ask for more
         _retrained(run.directory) or "-",
         f"{duration(time.time() - _written(run.directory))} ago",
     )

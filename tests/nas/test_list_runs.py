@@ -29,6 +29,12 @@ def make_run(directory, rewards, hours, **settings):
     os.utime(directory / (TRIALS if rewards else "config.yaml"), (written, written))
 
 
+def test_a_search_that_was_prolonged_has_no_more_trials_than_were_asked_for(tmp_path, capsys):
+    make_run(tmp_path / "long", [0.5] * 11, hours=1)  # its settings are those that it was created with: 9 trials
+    main(Arguments(folder=tmp_path))
+    assert " 11/11 " in capsys.readouterr().out
+
+
 def test_runs_are_listed_with_data_progress_and_best_cell_the_newest_first(tmp_path, capsys, caplog):
     make_run(tmp_path / "old", [0.25, 0.75, 0.5], hours=50, strategy="random", seed=3)
     make_run(tmp_path / "deep" / "new", [], hours=2, data=DataConfig(dataset="camvid"))
