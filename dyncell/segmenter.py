@@ -32,7 +32,7 @@ def load(
     """Load a trained network and warm it up, so that its first frame takes no longer than those that follow.
 
     Args:
-        path: the `network.pt` that `dyncell retrain` left, or a run, for the best of its retrained networks; or that of
+        path: the `network.pt` that `dyncell retrain` left, or a run, for the best of its retrained cells; or that of
             `dyncell pretrain`, which segments each frame on its own; or the name of a network that ships.
         device: `cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one.
         precision: of convolutions; `auto` is bfloat16 on a GPU and float32 elsewhere.

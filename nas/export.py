@@ -52,7 +52,7 @@ class Arguments:
 
     checkpoint: Path
     """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own; or a run, for the one of
-    its retrained networks that scores best on the validation list."""
+    its retrained cells that scores best on the validation list."""
     output: Path
     """Folder for the four files."""
     height: int | None = None

@@ -29,7 +29,7 @@ class Arguments:
     """A folder of frames, a quoted pattern such as 'clip/*.png', an image or a video file."""
     checkpoint: Path
     """The network.pt of nas.retrain; or of nas.pretrain, which segments each frame on its own; or a run, for the one of
-    its retrained networks that scores best on the validation list."""
+    its retrained cells that scores best on the validation list."""
     output: Path | None = None
     """Folder of the results, new or empty; by default segmented/<name of the folder or video>."""
     overwrite: bool = False

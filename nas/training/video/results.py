@@ -74,7 +74,8 @@ def best_checkpoint(path: Path) -> Path:
     """Find the network that a path stands for.
 
     Args:
-        path: file, or folder as in `checkpoints`; of several networks, the one that scored best is taken.
+        path: file, or folder as in `checkpoints`; of several networks, the cell that scored best is taken, as the
+            per-frame network, which agrees with itself, would always win on a video; without cells, the best of all.
 
     Raises:
         DataError: there is no network, or there are several of which one has no curve to compare it by.
@@ -82,6 +83,7 @@ def best_checkpoint(path: Path) -> Path:
     if not path.is_dir():
         return path
     files = [file for seeds in checkpoints([path]).values() for file in seeds]
+    files = [file for file in files if re.match(r"cell\d", file.parent.name)] or files
     if len(files) == 1:
         return files[0]
     best = max(files, key=_best_miou)

@@ -70,6 +70,13 @@ def test_of_a_run_the_network_with_the_best_score_is_taken(tmp_path):
         best_checkpoint(tmp_path)
 
 
+def test_of_a_run_with_cells_a_cell_is_taken_though_the_per_frame_network_scores_more(tmp_path):
+    for name, score in (("per_frame-seed0", 0.9), ("cell3-seed0", 0.5), ("cell12-other-seed0", 0.7)):
+        make(tmp_path, f"retrained/{name}/network.pt")
+        (tmp_path / "retrained" / name / "curve.csv").write_text(f"epoch,miou\n0,{score}\n")
+    assert best_checkpoint(tmp_path) == tmp_path / "retrained" / "cell12-other-seed0" / "network.pt"
+
+
 @pytest.mark.parametrize(("name", "reason"), [(".", "no trained network in"), ("gone", "no file or folder")])
 def test_nothing_there_is_said_with_the_way_out(tmp_path, name, reason):
     with pytest.raises(DataError, match=rf"there is {reason} .*; `python -m nas\.retrain --run RUN` makes networks"):
