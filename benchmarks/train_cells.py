@@ -55,7 +55,8 @@ class Part:
 
 PLAN: Final = (
     Part("video", "random", 500),
-    *(Part("video", strategy, 80, seed) for seed in range(3) for strategy in ("ppo", "evolution")),
+    *(Part("video", "ppo", 40, seed) for seed in range(8)),
+    *(Part("video", "evolution", 40, seed) for seed in range(5)),
     Part("fast", "random", 300),
     Part("paper", "random", 300),
     *(Part("video", "random", 100, repetition=repetition) for repetition in (1, 2)),
