@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from nas.runs.ranking import RELATIVE
 from nas.settings.config import SearchConfig
 from nas.settings.errors import RunError
 from nas.strategies.strategy import Strategy
@@ -36,8 +37,11 @@ class Entry:
 # The builders import what they build: PPO loads torch, for which a comparison of runs need not wait.
 def _guided_ppo(config: SearchConfig, space: Space, start: Cells) -> Strategy:
     from nas.strategies.guided_ppo import GuidedPPO
+    from nas.strategies.predictor import CostTarget
 
-    return GuidedPPO(space, config.controller, config.ppo, config.predictor, config.seed, start)
+    limit = config.candidate.max_cost
+    target = None if limit is None else CostTarget(RELATIVE[config.candidate.cost], limit)
+    return GuidedPPO(space, config.controller, config.ppo, config.predictor, config.seed, start, target)
 
 
 def _plain_ppo(config: SearchConfig, space: Space, start: Cells) -> Strategy:

@@ -25,7 +25,7 @@ from nas.settings.seeding import stream
 from nas.settings.strategy_config import ControllerConfig, PPOConfig, PredictorConfig
 from nas.strategies.controller import Controller
 from nas.strategies.ppo import Experience, imitate, minibatches, policy_loss, single_thread
-from nas.strategies.predictor import Predictor, Tokens, Values
+from nas.strategies.predictor import CostTarget, Predictor, Tokens, Values
 from nas.training.fit import fit
 from searchspace.genotype import Genotype
 from searchspace.space import Space
@@ -46,6 +46,7 @@ class GuidedPPO:
         config: PredictorConfig,
         seed: int,
         start: Sequence[Genotype] = (),
+        target: CostTarget | None = None,
     ) -> None:
         self.space, self.ppo, self.config, self.seed = space, ppo, config, seed
         self.sizes = np.array([decision.choices for decision in space.decisions])
@@ -53,9 +54,10 @@ class GuidedPPO:
         if start:
             imitate(self.controller, torch.tensor([space.tokens(genotype) for genotype in start]))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), ppo.learning_rate, fused=True)
-        self.predictor = Predictor(space)
+        self.predictor, self._target = Predictor(space, target), target
         self.asked: list[Tokens] = []
         self.rewards: list[float | None] = []  # of the cells told, in the order of asking; None if failed
+        self.costs: list[float] = []  # of the same; without a target, or if failed, 0
         with single_thread():
             self.samples = self._sample(config.samples, "samples", 0)  # of the controller after its latest update
         self._keys: set[str] = set()  # of the cells asked for
@@ -72,10 +74,11 @@ class GuidedPPO:
     @single_thread()
     def tell(self, trial: Trial) -> None:
         self.rewards.append(trial.reward)
+        self.costs.append(trial.cost[self._target.name] if self._target and trial.ok else 0.0)
         if trial.reward is None:
             return
-        tokens, rewards = self._learnt()
-        self._refit(tokens, rewards)
+        tokens, rewards, costs = self._learnt()
+        self._refit(tokens, rewards, costs)
         if len(rewards) % self.config.every:
             return
         self._update(torch.from_numpy(tokens), torch.from_numpy(rewards))
@@ -83,7 +86,7 @@ class GuidedPPO:
 
     def _ranked(self) -> Tokens:
         """Return cells (n, D) that may be proposed, what to propose first."""
-        tokens, rewards = self._learnt()
+        tokens, rewards, _ = self._learnt()
         if len(rewards) < self.config.start:
             return self._sample(TRIES, "sample", len(self.asked)).numpy()
         rng = default_rng(stream(self.seed, "mutants", len(self.asked)))
@@ -100,10 +103,10 @@ class GuidedPPO:
         mean, doubt = self.predictor.predict(pool)
         return pool[np.argsort(-(mean + self.config.optimism * doubt), kind="stable")]
 
-    def _refit(self, tokens: Tokens, rewards: Values) -> None:
+    def _refit(self, tokens: Tokens, rewards: Values, costs: Values) -> None:
         """Fit the predictor on all rewards, if they suffice."""
         if len(rewards) >= self.config.start:
-            self.predictor.fit(tokens, rewards)
+            self.predictor.fit(tokens, rewards, costs)
 
     def _update(self, tokens: Tensor, rewards: Tensor) -> None:
         """Move the controller by the latest trials, and by samples of its own with what the predictor makes of them."""
@@ -130,11 +133,12 @@ class GuidedPPO:
         """Draw cells (count, D) of the controller, from the stream of this name."""
         return self.controller.sample(Generator().manual_seed(stream(self.seed, *name)), count)[0]
 
-    def _learnt(self) -> tuple[Tokens, Values]:
-        """Return the cells (n, D) that have a reward, and their rewards (n,), in the order of asking."""
+    def _learnt(self) -> tuple[Tokens, Values, Values]:
+        """Return the cells (n, D) that have a reward, their rewards and costs (n,), in the order of asking."""
         known = [number for number, reward in enumerate(self.rewards) if reward is not None]
         tokens = np.array([self.asked[number] for number in known], np.int64).reshape(-1, len(self.sizes))
-        return tokens, np.array([self.rewards[number] for number in known], np.float64)
+        rewards, costs = ([values[number] for number in known] for values in (self.rewards, self.costs))
+        return tokens, np.array(rewards, np.float64), np.array(costs, np.float64)
 
     def _note(self, tokens: Tokens, cell: Genotype) -> None:
         self.asked.append(tokens)
@@ -149,6 +153,7 @@ class GuidedPPO:
             "optimizer": self.optimizer.state_dict(),
             "asked": torch.from_numpy(np.array(self.asked, np.int64)),
             "rewards": list(self.rewards),
+            "costs": list(self.costs),
             "samples": self.samples,
         }
 
@@ -156,7 +161,7 @@ class GuidedPPO:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.controller.load_state_dict(state["controller"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.rewards, self.samples = list(state["rewards"]), state["samples"]
+        self.rewards, self.costs, self.samples = list(state["rewards"]), list(state["costs"]), state["samples"]
         for tokens in state["asked"].numpy():
             self._note(tokens, self.space.genotype(tuple(tokens.tolist())))
         self._refit(*self._learnt())  # rather than trust a file with a model

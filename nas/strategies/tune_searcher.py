@@ -11,6 +11,7 @@ suggestions, and trial n is suggested exactly between the results of trials n - 
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,8 @@ class StrategySearcher(Searcher):
     def _start(self, rewards: dict[str, float | None]) -> None:
         cells = select(FIXED_POINTS, self._config.fixed_points).values()
         start = [cell for cell in cells if cell is not None]
-        self._strategy: Strategy = make_strategy(self._config, self._space, start)
+        config = replace(self._config, candidate=replace(self._config.candidate, max_cost=None))  # Tune tells no costs
+        self._strategy: Strategy = make_strategy(config, self._space, start)
         self._suggested: list[tuple[str, Genotype]] = []  # by number, with Tune's name of the trial
         self._rewards = rewards  # of trials that are over; None if failed
 

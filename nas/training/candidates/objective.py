@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from nas.settings.config import CandidateConfig
 
 Numbers = Mapping[str, float]
@@ -47,7 +50,13 @@ def factor_of_cost(cost: float, target: float | None) -> float:
         cost: multiply-adds or time, on the mean over a clip, over the per-frame network's.
         target: the cost that nothing is lost at; None for none, which is 1 at any cost.
     """
-    return 1.0 if target is None or cost <= target else (target / cost) ** EXPONENT
+    return 1.0 if target is None else float(factors_of_costs(np.array(cost), target))
+
+
+def factors_of_costs(costs: npt.NDArray[np.float64], target: float) -> npt.NDArray[np.float64]:
+    """Return what `factor_of_cost` does for each of many costs, of any shape."""
+    factors: npt.NDArray[np.float64] = np.minimum(1.0, target / np.maximum(costs, target)) ** EXPONENT
+    return factors
 
 
 UNITS: Final = {"macs": "multiply-adds", "latency": "time"}

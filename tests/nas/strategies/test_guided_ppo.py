@@ -11,6 +11,8 @@ from nas.landscapes.search import replay
 from nas.runs.trial import Trial
 from nas.settings.strategy_config import ControllerConfig, PPOConfig, PredictorConfig
 from nas.strategies.guided_ppo import GuidedPPO, mutants
+from nas.strategies.predictor import CostTarget, Predictor
+from nas.training.candidates.objective import factor_of_cost
 from searchspace.space import Space
 
 SPACE = Space.load("paper", blocks=2)
@@ -62,6 +64,29 @@ def test_a_predictor_that_knows_nothing_is_not_asked(monkeypatch):
     assert not strategy.predictor.knows
     monkeypatch.setattr(strategy.predictor, "predict", lambda tokens: pytest.fail("it was asked"))
     strategy.ask()
+
+
+def test_under_a_target_what_cells_cost_is_learnt_restored_and_paid_for_in_what_is_promised():
+    target, rng = CostTarget("relative_macs", 0.5), np.random.default_rng(0)
+    settings = (ControllerConfig(hidden=20), PPOConfig(), PredictorConfig(), 0)
+    strategy, again = (GuidedPPO(SPACE, *settings, target=target) for _ in range(2))
+    cells, rewards, costs = [], [], []
+    for number in range(12):
+        cells.append(strategy.ask())
+        failed = number == 3
+        costs.append(float(rng.uniform(0.3, 1)))
+        rewards.append(float(rng.uniform(0.4, 0.6)) * factor_of_cost(costs[-1], 0.5))
+        facts = {"status": "failed"} if failed else {"status": "finished", "reward": rewards[-1]}
+        spent = {} if failed else {"relative_macs": costs[-1]}
+        strategy.tell(Trial(number=number, genotype=cells[-1], cost=spent, **facts))
+    tokens = np.array([SPACE.tokens(cell) for cell in cells])
+    kept = [number for number in range(12) if number != 3]
+    by_hand = Predictor(SPACE, target)
+    by_hand.fit(tokens[kept], np.array(rewards)[kept], np.array(costs)[kept])
+    again.load_state_dict(strategy.state_dict())
+    for found in (strategy.predictor, again.predictor):
+        assert np.array_equal(found.predict(tokens), by_hand.predict(tokens))
+    assert again.ask() == strategy.ask()
 
 
 def test_what_is_restored_predicts_as_before_also_within_a_round():

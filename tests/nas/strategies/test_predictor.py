@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
-from nas.strategies.predictor import Predictor
+from nas.strategies.predictor import CostTarget, Predictor
 from searchspace.encoding import Encoding
 from searchspace.space import Space
 
@@ -89,3 +89,36 @@ def test_the_number_of_threads_changes_no_digit():
             predictor.fit(tokens, additive(tokens) + noise)
             answers.append(predictor.predict(tokens))
     assert np.array_equal(answers[0], answers[1])
+
+
+def costs_of(tokens):
+    """Costs around 0.6 whose logarithm adds up effects of tokens."""
+    effects = [np.random.default_rng([8, place]).normal(size=size) for place, size in enumerate(SIZES)]
+    return 0.6 * np.exp(0.1 * sum(effect[column] for effect, column in zip(effects, tokens.T, strict=True)))
+
+
+def test_under_a_target_it_finds_the_kink_that_a_line_through_the_rewards_misses():
+    target, (tokens, _), (unseen, _) = 0.4, draw(120), draw(500, seed=1)
+
+    def rewards_of(cells):
+        return (0.6 + 0.02 * additive(cells)) * np.minimum(1, target / costs_of(cells))
+
+    aware, unaware = Predictor(SPACE, CostTarget("cost", target)), Predictor(SPACE)
+    for predictor in (aware, unaware):
+        predictor.fit(tokens, rewards_of(tokens), costs_of(tokens))
+    missed, missed_by_line = (
+        np.abs(predictor.predict(unseen)[0] - rewards_of(unseen)).mean() for predictor in (aware, unaware)
+    )
+    assert missed < missed_by_line / 2
+    dearer = costs_of(unseen) > 1.3 * target
+    assert (aware.predict(unseen)[1][dearer] > 0).all()
+
+
+def test_a_target_that_no_cell_reaches_changes_nothing():
+    tokens, noise = draw(60)
+    rewards = 0.6 + 0.02 * (additive(tokens) + noise)
+    under, without = Predictor(SPACE, CostTarget("cost", 100.0)), Predictor(SPACE)
+    under.fit(tokens, rewards, costs_of(tokens))
+    without.fit(tokens, rewards)
+    for ours, theirs in zip(under.predict(draw(50, 1)[0]), without.predict(draw(50, 1)[0]), strict=True):
+        assert np.array_equal(ours, theirs)

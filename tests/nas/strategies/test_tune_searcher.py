@@ -162,3 +162,15 @@ def test_tune_runs_the_cells_of_a_search_and_restores_them(private_ray, tmp_path
 def test_a_warm_start_is_from_the_fixed_points_as_in_a_search():
     settings = replace(config("evolution"), warm_start=True, fixed_points=("per_frame", "tmanet"))
     assert StrategySearcher(settings).suggest("first") == {"genotype": FIXED_POINTS["tmanet"].to_json()}
+
+
+def test_a_target_of_cost_is_left_to_the_rewards_as_tune_tells_no_costs():
+    under = replace(config(), candidate=replace(config().candidate, max_cost=0.5))
+    cells = []
+    for settings in (config(), under):
+        searcher = StrategySearcher(settings)
+        for number in range(12):
+            suggestion = searcher.suggest(f"trial{number}")
+            cells.append(suggestion)
+            finish(searcher, f"trial{number}", suggestion)
+    assert cells[:12] == cells[12:]
