@@ -16,6 +16,11 @@ from unittest.mock import patch
 import hypothesis
 import pytest
 import torch
+from torch import nn
+
+from cache.static.encoder import Encoder
+from cache.static.encoders import ENCODERS
+from cache.static.layers import conv_norm
 
 hypothesis.settings.register_profile("dyncell", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("dyncell")
@@ -66,6 +71,29 @@ def as_a_process(words):
         for number, handler in heard.items():
             signal.signal(number, handler)
         torch.set_num_threads(1)
+
+
+class SmallEncoder(Encoder):
+    """Five convolutions."""
+
+    channels = {"layer1": 4, "layer2": 6, "layer3": 8, "layer4": 10}  # noqa: RUF012
+    strides = {"layer1": 4, "layer2": 8, "layer3": 16, "layer4": 32}  # noqa: RUF012
+
+    def __init__(self):
+        super().__init__()
+        self.layer1 = nn.Sequential(conv_norm(3, 4, 3, stride=2), conv_norm(4, 4, 3, stride=2))
+        self.layer2, self.layer3, self.layer4 = (conv_norm(c - 2, c, 3, stride=2) for c in (6, 8, 10))
+
+    def stage(self, layer, x):
+        return self.get_submodule(layer)(x)
+
+
+@pytest.fixture(scope="module")
+def small_encoder():
+    """The name of an encoder that takes a tenth of the time, for tests of what an encoder is used for."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(ENCODERS, "small", SmallEncoder)
+        yield "small"
 
 
 @pytest.fixture(scope="session")

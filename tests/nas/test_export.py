@@ -31,11 +31,11 @@ META = {
 
 
 @torch.no_grad()
-def save(path, name):
+def save(path, name, encoder):
     """Write a network with random weights, whose biases are such that every class wins somewhere."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        static, noise = StaticNetwork(3, auxiliary=False), torch.randn(1, 3, 40, 56)
+        static, noise = StaticNetwork(3, auxiliary=False, encoder=encoder), torch.randn(1, 3, 40, 56)
     network = VideoNetwork(static, build_head(FIXED_POINTS[name], static.channels, 3, seed=0)).eval()
     logits, state = network.first(noise)
     static.classifier.bias -= logits.mean((0, 2, 3))
@@ -44,9 +44,9 @@ def save(path, name):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory, small_encoder):
     path = tmp_path_factory.mktemp("trained") / "network.pt"
-    save(path, "tmanet")
+    save(path, "tmanet", small_encoder)
     return path
 
 
@@ -93,9 +93,9 @@ def test_the_program_beside_graphs_of_any_size_agrees_on_every_pixel(checkpoint,
 
 
 @pytest.mark.slow
-def test_the_program_beside_graphs_of_one_size_agrees_on_every_pixel_too(tmp_path, caplog, capsys):
+def test_the_program_beside_graphs_of_one_size_agrees_on_every_pixel_too(small_encoder, tmp_path, caplog, capsys):
     checkpoint, output, rng = tmp_path / "network.pt", tmp_path / "out", np.random.default_rng(0)
-    save(checkpoint, "lmanet")
+    save(checkpoint, "lmanet", small_encoder)
     main(Arguments(checkpoint=checkpoint, output=output))
     assert capsys.readouterr().out == f"{output}\n"
     because = "local_correlation is written out for one size"

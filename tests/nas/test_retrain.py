@@ -36,10 +36,10 @@ QUICK = ["--head-epochs", "1", "--epochs", "1", "--batch", "8", "--threads", "1"
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory, small_encoder):
     path = tmp_path_factory.mktemp("static") / "network.pt"
     torch.manual_seed(0)
-    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False), {"miou": 0.0})
+    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False, encoder=small_encoder), {"miou": 0.0})
     return path
 
 

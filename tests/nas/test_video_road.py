@@ -1,8 +1,6 @@
 """A video without masks and a trained network: search, retraining, evaluation, and on to another camera."""
 
 import re
-import subprocess
-import sys
 
 import cv2
 import pytest
@@ -13,11 +11,6 @@ from cache.frames import network_input
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint, weights_fingerprint
 from nas.networks.video_network import load_video_network
 from nas.runs.store import read_trials
-
-
-def nas(command, *flags):
-    words = [sys.executable, "-m", f"nas.{command}", *map(str, flags)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=600)
 
 
 def film(path, seed):
@@ -31,11 +24,11 @@ def film(path, seed):
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory):
+def network(tmp_path_factory, small_encoder):
     path = tmp_path_factory.mktemp("static") / "network.pt"
     torch.manual_seed(0)
     facts = {"classes": Shapes.classes, "colours": Shapes.colours, "size": (48, 64)}
-    static, shapes = StaticNetwork(len(Shapes.classes), auxiliary=False).eval(), Shapes()
+    static, shapes = StaticNetwork(len(Shapes.classes), auxiliary=False, encoder=small_encoder).eval(), Shapes()
     images = network_input([shapes.image(frame) for frame in shapes.frames("train")[:4]], (48, 64), "cpu")
     with torch.no_grad():  # without its mean over pixels no class has the highest logit everywhere
         static.classifier.bias -= static(images).mean((0, 2, 3))
@@ -57,11 +50,11 @@ def succeeded(result):
 
 
 @pytest.mark.slow
-def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(network, common, tmp_path):
+def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(command, network, common, tmp_path):
     here, there, run = film(tmp_path / "here.mp4", 0), film(tmp_path / "there.mp4", 1), tmp_path / "run"
     few = ["--blocks", 1, "--trials", 1, "--candidate.epochs", 2, "--fixed-points", "static", "--workers", 1]
     data = ["--dataset", "video", "--data-root", here, "--checkpoint", network]
-    succeeded(nas("search", *data, "--run", run, *few, *common))
+    succeeded(command("search", *data, "--run", run, *few, *common))
     static, cell, *_ = read_trials(run)  # what follows are confirmations
     assert static.reward == pytest.approx(1)
     assert cell.reward == pytest.approx((cell.metrics["agreement_miou"] * cell.metrics["agreement"]) ** 0.5)
@@ -70,24 +63,24 @@ def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(netwo
     assert "mIoU %" not in page
 
     short = ["--run", run, "--top-k", 1, "--head-epochs", 1, "--epochs", 1, "--batch", 4, "--fixed-points"]
-    succeeded(nas("retrain", *short, "static", *common))
+    succeeded(command("retrain", *short, "static", *common))
     retrained = run / "retrained/cell0-seed0/network.pt"
     _, facts = load_video_network(retrained)
     assert (facts["dataset"], facts["size"]) == ("video", [48, 64])
     own = load_checkpoint(run / "retrained/static-seed0/network.pt")[0]
     assert weights_fingerprint(own) == weights_fingerprint(load_checkpoint(network)[0])
 
-    succeeded(nas("evaluate", "--checkpoints", run, "--latency-repeats", 0, "--panels", 1, *common))
-    adapted = succeeded(nas("retrain", *short, "per_frame", "--dataset", "video", "--data-root", there, *common))
+    succeeded(command("evaluate", "--checkpoints", run, "--latency-repeats", 0, "--panels", 1, *common))
+    adapted = succeeded(command("retrain", *short, "per_frame", "--dataset", "video", "--data-root", there, *common))
     assert "agreement before %" in adapted.stdout
     assert load_video_network(run / "retrained/cell0-there-seed0/network.pt")[1]["before"] > 0
     assert "per_frame-there starts from the static network" in adapted.stderr
 
     labels, graphs = tmp_path / "labels", tmp_path / "graphs"
-    segmented = nas("segment", there, "--checkpoint", retrained, "--output", labels, "--threads", 1)
+    segmented = command("segment", there, "--checkpoint", retrained, "--output", labels, "--threads", 1)
     assert segmented.returncode == 0, segmented.stderr
     assert len(list(labels.glob("**/*.png"))) >= 20
-    exported = nas("export", "--checkpoint", retrained, "--output", graphs)
+    exported = command("export", "--checkpoint", retrained, "--output", graphs)
     assert exported.returncode == 0, exported.stderr
     assert {path.name for path in graphs.glob("*.onnx")} == {"first.onnx", "later.onnx"}
 
@@ -100,9 +93,9 @@ def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(netwo
     ],
     ids=["no network", "no video"],
 )
-def test_bad_input_is_said_before_there_is_a_run(flags, words, network, tmp_path):
+def test_bad_input_is_said_before_there_is_a_run(command, flags, words, network, tmp_path):
     known = {"VIDEO": film(tmp_path / "v.mp4", 0), "NETWORK": network}
-    result = nas("search", *[known.get(flag, flag) for flag in flags], "--run", tmp_path / "run")
+    result = command("search", *[known.get(flag, flag) for flag in flags], "--run", tmp_path / "run")
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cache.errors import DataError
+from cache.static.encoders import FIRST
 from cache.static.network import StaticNetwork
 from nas.networks.heads import build_head
 from nas.networks.key_frames import Stream, is_key_frame
@@ -28,10 +29,10 @@ CELLS = {
 CLIP = [torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(frame)) for frame in range(7)]
 
 
-def network(name, refresh=0):
+def network(name, refresh=0, encoder=FIRST):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        static = StaticNetwork(3, auxiliary=False)
+        static = StaticNetwork(3, auxiliary=False, encoder=encoder)
     return VideoNetwork(static, build_head(CELLS[name], static.channels, 3, seed=1), refresh).eval()
 
 
@@ -97,8 +98,8 @@ def test_frames_of_one_pixel_cannot_be_halved():
 
 
 @pytest.mark.slow
-def test_graphs_of_a_cell_that_reads_key_frames_agree_with_pytorch():
-    made = network("key", refresh=3)
+def test_graphs_of_a_cell_that_reads_key_frames_agree_with_pytorch(small_encoder):
+    made = network("key", refresh=3, encoder=small_encoder)
     assert check(export_graphs(made, SIZE), made, [images.numpy() for images in CLIP]) < 1e-5
 
 

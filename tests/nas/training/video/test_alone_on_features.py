@@ -47,10 +47,10 @@ RECIPE = RecipeConfig(
 
 
 @pytest.fixture(scope="module")
-def static(tmp_path_factory):
+def static(tmp_path_factory, small_encoder):
     path = tmp_path_factory.mktemp("static") / "network.pt"
     torch.manual_seed(0)
-    network = StaticNetwork(len(Shapes.classes), auxiliary=False)
+    network = StaticNetwork(len(Shapes.classes), auxiliary=False, encoder=small_encoder)
     for _ in range(20):  # so that its statistics fit its activations, which else fade away
         network(torch.randn(4, 3, *SIZE))
     save_checkpoint(path, network, {})
@@ -191,7 +191,7 @@ def test_a_cell_whose_halved_frames_are_not_cached_is_refused_before_it_learns(t
 
 def test_a_network_with_another_static_part_is_refused(training, tmp_path):
     torch.manual_seed(5)
-    static = StaticNetwork(len(Shapes.classes), auxiliary=False)
+    static = StaticNetwork(len(Shapes.classes), auxiliary=False, encoder="small")
     facts = {"name": "some", "dataset": "shapes", "classes": Shapes.classes, "colours": Shapes.colours, "size": SIZE}
     save_video_network(tmp_path / "start.pt", VideoNetwork(static, head_on(static, CELL, seed=0)), facts)
     with pytest.raises(RunError, match="features are of another static network than this one's"):

@@ -27,10 +27,10 @@ RECIPE = RecipeConfig(head_epochs=1, epochs=1, batch=8, class_weights=True)
 
 
 @pytest.fixture(scope="module")
-def static(tmp_path_factory):
+def static(tmp_path_factory, small_encoder):
     path = tmp_path_factory.mktemp("static") / "network.pt"
     torch.manual_seed(0)
-    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False), {})
+    save_checkpoint(path, StaticNetwork(len(Shapes.classes), auxiliary=False, encoder=small_encoder), {})
     return path
 
 
@@ -146,7 +146,7 @@ def test_a_teacher_may_move_but_not_change(training, static, tmp_path):
         training(EtcConfig(distill_from=teacher), epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
     assert "distill_from" in yaml.safe_load((tmp_path / "net" / "settings.yaml").read_text())["etc"]
     torch.manual_seed(1)
-    save_checkpoint(teachers[0], StaticNetwork(len(Shapes.classes), auxiliary=False), {})
+    save_checkpoint(teachers[0], StaticNetwork(len(Shapes.classes), auxiliary=False, encoder="small"), {})
     with pytest.raises(RunError, match=r"etc\.distill_from"):
         training(EtcConfig(distill_from=teachers[0]), epochs=0).ensure(tmp_path / "net", "some", None, seed=0)
 

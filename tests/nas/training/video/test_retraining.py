@@ -26,6 +26,8 @@ from nas.training.video.retraining import Retraining
 from searchspace.choices import Choice
 from searchspace.genotype import Block, Genotype
 
+pytestmark = pytest.mark.usefixtures("small_encoder")
+
 CPU = Compute(torch.device("cpu"), None)
 SIZE = (24, 32)
 SKIP = Choice("skip")
@@ -44,7 +46,7 @@ def data(monkeypatch):
 
 def network(genotype=CELL):
     torch.manual_seed(0)
-    static = StaticNetwork(len(Shapes.classes), auxiliary=False)
+    static = StaticNetwork(len(Shapes.classes), auxiliary=False, encoder="small")
     for _ in range(20):  # so that its statistics fit its activations, which else fade away
         static(torch.randn(4, 3, *SIZE))
     return VideoNetwork(static, build_head(genotype, static.channels, static.classes, seed=0))
