@@ -51,9 +51,9 @@ class Arguments:
 
     config: Annotated[SearchConfig, arg(name="")] = field(default_factory=SearchConfig)
     preset: str | None = None
-    """Named settings: `quick` (made-up shapes, minutes), `laptop` (CamVid without a GPU, two hours), `small` (a few
-    hundred labelled frames of one's own), `paper` (candidates learn from labels alone), or a YAML file of one's own, as
-    they are in nas/settings/presets."""
+    """Named settings: `quick` (made-up shapes, minutes), `laptop` (CamVid without a GPU, an hour or two), `small` (a
+    few hundred labelled frames of one's own), `paper` (candidates learn from labels alone), or a YAML file of one's
+    own, as they are in nas/settings/presets."""
     run: Path | None = None
     """Directory of the run; by default the unfinished one of these settings in runs/, else
     runs/<dataset>-<date>-<seed>."""

@@ -3,7 +3,6 @@
 This is what retraining leaves, and what evaluation, segmenting a video and export take.
 """
 
-import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,15 +109,6 @@ def save_video_network(path: Path, network: VideoNetwork, meta: Mapping[str, Any
     head = {name: tensor.detach().cpu().contiguous() for name, tensor in network.head.state_dict().items()}
     weights = {"static": stored_weights(network.static), "head": head}
     save_tensors(path, {"format": FORMAT, **shape_of(network.static), **facts, **weights})
-
-
-def save_half(path: Path, network: VideoNetwork, meta: Mapping[str, Any]) -> None:
-    """Write a network as `save_video_network` does, in half precision, as those that ship; it reads as any other.
-
-    Raises:
-        OSError: the folder cannot be written or the disk is full.
-    """
-    save_video_network(path, copy.deepcopy(network).half(), meta)
 
 
 def load_video_network(path: Path) -> tuple[VideoNetwork, dict[str, Any]]:
