@@ -88,7 +88,7 @@ def test_a_search_runs_beside_folders_called_as_our_packages_are(scripts, work):
         "--window",
         "3",
     ]
-    words += ["--fixed-points", "per_frame", "--cache-dir", "features", "--executor", "inline", "--scale", "0.5"]
+    words += ["--fixed-points", "per_frame", "--cache-dir", "features", "--executor", "inline", "--scale", "0.25"]
     result = call(scripts / "dyncell", *words, cwd=work)
     assert result.returncode == 0, result.stderr
     log = (work / "run" / "trials.jsonl").read_text().splitlines()
