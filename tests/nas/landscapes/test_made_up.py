@@ -47,7 +47,8 @@ def test_effects_of_single_tokens_explain_their_share(name, explained):
 
 
 def test_an_unknown_landscape_is_refused_by_name():
-    tables = "the tables of problems in spaces camvid-video, shapes-video, and paths of tables, *.csv.gz"
+    names = ", ".join(f"{problem}-{space}" for problem in ("camvid", "shapes") for space in ("fast", "paper", "video"))
+    tables = f"the tables of problems in spaces {names}, and paths of tables, *.csv.gz"
     message = f"unknown landscape 'flat' of the space paper; known are made-up, rugged, {tables}"
     with pytest.raises(RunError, match=re.escape(message)):
         make_landscape("flat", SPACE, 0)
