@@ -26,7 +26,7 @@ class Entry:
 
     build: Builder
     settings: tuple[str, ...]
-    """Sections and settings of the configuration that the builder reads, beside the seed."""
+    """Sections and settings that the builder reads, beside the search's seed and its target of cost."""
 
     @property
     def starts_from_cells(self) -> bool:
