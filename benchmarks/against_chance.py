@@ -36,12 +36,10 @@ def main() -> None:
     draws = np.array([row.reward for row in {row.key: row for row in reversed(rows) if is_random(row)}.values()])
     lines = [chance(draws, budget) for budget in BUDGETS if budget < len(draws)]
     print(tabulate(lines, ("uniform draws", "best", "deviation"), "github", floatfmt=".4f"))
-    _, mean, _ = chance(draws, arguments.trials)
-    print(f"\nOf {arguments.trials} draws the best has {mean:.4f}; searches of as many trials:\n")
+    by_chance = best_of(draws, arguments.trials)
+    print(f"\nOf {arguments.trials} draws the best has {by_chance.mean():.4f}; searches of as many trials:\n")
     found = best_of_searches(rows, arguments.trials)
-    table = [
-        (name, len(best), best.mean(), best.std(ddof=1), p_value(draws, best, arguments.trials)) for name, best in found
-    ]
+    table = [(name, len(best), best.mean(), best.std(ddof=1), p_value(by_chance, best)) for name, best in found]
     print(tabulate(table, ("strategy", "searches", "best", "deviation", "p"), "github", floatfmt=".4f"))
 
 
@@ -75,9 +73,8 @@ def best_of_searches(rows: Sequence[Row], trials: int) -> list[tuple[str, Values
     return [(name, np.array(best)) for name, best in whole.items() if len(best) > 1]
 
 
-def p_value(draws: Values, best: Values, trials: int) -> float:
+def p_value(by_chance: Values, best: Values) -> float:
     """Return how often as many searches by chance have a mean that is at least as high."""
-    by_chance = best_of(draws, trials)
     means = np.random.default_rng(1).choice(by_chance, (MEANS, len(best))).mean(1)
     return float((means >= best.mean()).mean())
 

@@ -78,7 +78,7 @@ def main(arguments: Arguments) -> None:
     config = with_teacher(resolve_auto(arguments.config, compute, space))
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     data = data_of(config).name  # what is wrong with it is said before there is a run
-    strategy = make_strategy(config, space, [cell for cell in fixed_points.values() if cell is not None])
+    strategy = make_strategy(config, space, fixed_points.values())
     directory = run_directory(arguments, data, config)
     with RunStore.open(directory, identity=identity(config), config=to_mapping(config)) as store:
         require_streamed_scores(store)

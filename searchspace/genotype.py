@@ -25,7 +25,7 @@ INPUTS: Final = (
     *("low.layer2", "low.layer3", "low.layer4"),
     *("key.layer4", "key.dec"),
 )
-"""What a cell may read: `past` of the frames before, `cur` of this one, `low` of this one seen at half its height and
+"""Inputs of cells: `past` of the frames before, `cur` of this one, `low` of this one seen at half its height and
 width, `key` of the last frame on which the whole static network ran. New ones are appended: older cells keep theirs."""
 SYMMETRIC: Final = frozenset({"weighted_sum", "concat", "conv3d", "gated_fusion"})
 """Aggregations whose weights trade places when their inputs do: the cell can learn the same functions either way."""

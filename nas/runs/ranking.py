@@ -15,7 +15,7 @@ from nas.runs.trial import Trial
 Item = TypeVar("Item")
 
 RELATIVE: Final[Mapping[str, str]] = {"macs": "relative_macs", "latency": "relative_latency"}
-"""What a search may count costs in, and the name in `Trial.cost` of a clip's over the per-frame network's."""
+"""Units that a search may count costs in, and the name in `Trial.cost` of a clip's over the per-frame network's."""
 
 
 def ranking(trials: Sequence[Trial]) -> list[Trial]:

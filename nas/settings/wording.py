@@ -1,4 +1,4 @@
-"""What scores are called: how right a network is, by labels, or how far it agrees with the network that labels a video.
+"""Names of scores: how right a network is, by labels, or how far it agrees with the network that labels a video.
 
 Numbers have the same names everywhere; what they stand for depends on whose the labels are.
 """

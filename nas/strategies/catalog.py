@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -75,13 +75,13 @@ def settings_of(name: str) -> tuple[str, ...]:
     return STRATEGIES[name].settings if name in STRATEGIES else ("warm_start",)
 
 
-def make_strategy(config: SearchConfig, space: Space, fixed_points: Cells = ()) -> Strategy:
+def make_strategy(config: SearchConfig, space: Space, fixed_points: Iterable[Genotype | None] = ()) -> Strategy:
     """Make the strategy that `config.strategy` names; it has not been asked or told anything yet.
 
     Args:
         config: of the search; with `warm_start` the strategy starts from the fixed points.
         space: to sample from.
-        fixed_points: their cells.
+        fixed_points: their cells; None of one that is no cell.
 
     Raises:
         RunError: there is no such strategy, or it cannot start from cells and is told to.
@@ -92,7 +92,8 @@ def make_strategy(config: SearchConfig, space: Space, fixed_points: Cells = ()) 
     if config.warm_start and not entry.starts_from_cells:
         able = [each for each, row in STRATEGIES.items() if row.starts_from_cells]
         raise RunError(f"--warm-start needs --strategy {' or '.join(able)}, but got {name!r}")
-    strategy = entry.build(config, space, fixed_points if config.warm_start else ())
+    cells = [cell for cell in fixed_points if cell is not None]
+    strategy = entry.build(config, space, cells if config.warm_start else [])
     if not isinstance(strategy, Strategy):
         raise RunError(f"--strategy {name} made {type(strategy).__name__}, which is no strategy: it lacks ask or tell")
     return strategy

@@ -83,10 +83,9 @@ class StrategySearcher(Searcher):
                 raise RunError(f"{checkpoint_path} is of another configuration: trial {number} would be another cell")
 
     def _start(self, rewards: dict[str, float | None]) -> None:
-        cells = select(FIXED_POINTS, self._config.fixed_points).values()
-        start = [cell for cell in cells if cell is not None]
+        fixed_points = select(FIXED_POINTS, self._config.fixed_points).values()
         config = replace(self._config, candidate=replace(self._config.candidate, max_cost=None))  # Tune tells no costs
-        self._strategy: Strategy = make_strategy(config, self._space, start)
+        self._strategy: Strategy = make_strategy(config, self._space, fixed_points)
         self._suggested: list[tuple[str, Genotype]] = []  # by number, with Tune's name of the trial
         self._rewards = rewards  # of trials that are over; None if failed
 

@@ -17,7 +17,7 @@ from searchspace.modules.layers import ConvNormReLU, resize
 from searchspace.modules.operations import OPERATIONS
 
 Features = Mapping[str, Tensor]
-"""What the static network says of a frame of height H and width W: `layer2` (N, ., H/8, W/8), `layer3` (N, ., H/16,
+"""Features of a frame of height H and width W, by the static network: `layer2` (N, ., H/8, W/8), `layer3` (N, ., H/16,
 W/16), `layer4` (N, ., H/32, W/32), of the frame at half its size `low.layer2`, `low.layer3` and `low.layer4` on half of
 these grids, and on the first frame of a clip `dec` (N, C, H/8, W/8); sizes round up."""
 State = tuple[Mapping[str, Tensor], ...]
@@ -27,7 +27,7 @@ Older ones hold what attentions made of theirs, by names such as `block2.keys`."
 
 LOW: Final = "low_"  # begins the names of adapters of halved frames; names of modules have no dots
 REMEMBERED: Final = ("layer4", "dec")
-"""What a cell can read of the frame before, and of the first one."""
+"""Features that a cell can read of the frame before, and of the first one."""
 
 
 class DynamicCell(nn.Module):

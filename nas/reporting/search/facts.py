@@ -49,7 +49,7 @@ SEEN: Final[Mapping[str | None, str]] = {
     "meta-train": "meta-train only, so meta-val is unseen",
     None: "data that its file does not name: if meta-val was among them, the per-frame score is flattered",
 }
-"""What to say of what the static network was trained on, by the part of the training list."""
+"""Words for what the static network was trained on, by the part of the training list."""
 
 
 def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepared: Prepared) -> dict[str, str]:

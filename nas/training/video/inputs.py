@@ -109,10 +109,8 @@ def read_inputs(
         checked=etc.occlusion == "flow",
     )
     check_readable(data.val)
-    digest = etc.distill_from and sha256(find(etc.distill_from).read_bytes()).hexdigest()
     identity = {
-        "retrain": asdict(recipe) | {"window": window, "gaps": tuple(gaps)} | ({"refresh": refresh} if refresh else {}),
-        "etc": asdict(etc) | {"distill_from": digest},
+        **_recipe_of(config, window, gaps, refresh),
         "static": weights_fingerprint(static),
         "data": [dataset.fingerprint(split) for split in ("train", "val")],
         "size": size,
@@ -124,6 +122,16 @@ def read_inputs(
     on_features = recipe.alone_on == "features" and recipe.head_epochs > 0
     features = _features(dataset, static, size, cache_dir, low, compute) if on_features else None
     return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features)
+
+
+def _recipe_of(config: RetrainConfig, window: int, gaps: Sequence[int], refresh: int) -> dict[str, Any]:
+    """Say how networks learn, as far as it decides what becomes of them: the settings, and the teacher by its file."""
+    recipe, teacher = asdict(config.retrain), config.etc.distill_from
+    digest = teacher and sha256(find(teacher).read_bytes()).hexdigest()
+    return {
+        "retrain": recipe | {"window": window, "gaps": tuple(gaps)} | ({"refresh": refresh} if refresh else {}),
+        "etc": asdict(config.etc) | {"distill_from": digest},
+    }
 
 
 def warn_of_width(teacher: VideoNetwork | None, static: StaticNetwork, recipe: RecipeConfig) -> None:
