@@ -88,7 +88,8 @@ class Costing:
 
     def _latency(self, head: Head) -> float:
         """Measure seconds of a later frame after the encoder."""
-        state = full_state(head, self._features)
+        with self._compute.autocast():
+            state = full_state(head, self._features)
 
         def later_frame() -> Tensor:
             with self._compute.autocast():

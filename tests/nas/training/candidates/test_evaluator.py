@@ -247,6 +247,16 @@ def test_bfloat16_learns_too(spec):
     assert half.build()(Job(number=0, genotype=REMEMBERS, seed=1)).reward > 0.8
 
 
+@pytest.mark.parametrize("name", sorted(name for name, cell in FIXED_POINTS.items() if cell is not None))
+def test_bfloat16_trains_every_published_cell(spec, name):
+    """Convolutions of bfloat16 maps need the precision of the computation around them, in costing too."""
+    candidate = replace(CANDIDATE, epochs=1, early_stop=False)
+    half = replace(spec, candidate=candidate, compute=Compute(torch.device("cpu"), torch.bfloat16))
+    trial = half.build()(Job(fixed_point=name, genotype=FIXED_POINTS[name], seed=1))
+    assert trial.ok
+    assert trial.latency > 0
+
+
 def test_a_batch_of_one_window_trains(spec):
     odd = replace(spec, candidate=replace(CANDIDATE, epochs=1, batch=20, early_stop=False))  # 41 = 20 + 20 + 1
     assert odd.build()(Job(number=0, genotype=REMEMBERS, seed=1)).ok
