@@ -28,7 +28,9 @@ class Arguments:
     dataset: DatasetName = "folder"
     """Which data set."""
     data_root: Path | None = None
-    """Folder of the data set, or $DYNCELL_DATA."""
+    """Folder of the data set, or $DYNCELL_DATA. Of a video, its file or folder."""
+    labelled_by: Path | None = None
+    """Network whose labels stand in for the masks of a video: a `network.pt`, or one that ships, such as `camvid`."""
     output: Path | None = None
     """Folder for check.html and check.png; by default checked/<name of the data set>."""
     cache_dir: Path | None = None
@@ -50,7 +52,7 @@ def main(arguments: Arguments) -> None:
     from cache.errors import DataError
     from nas.reporting.labels.report import Checked, write_report
 
-    dataset = open_dataset(arguments.dataset, arguments.data_root)
+    dataset = open_dataset(arguments.dataset, arguments.data_root, network=arguments.labelled_by)
     present = [split for split in SPLITS if not isinstance(dataset, FileDataset) or dataset.has(split)]
     surveys = [take_survey(dataset, split) for split in present]
     good = [survey.split for survey in surveys if not survey.problems]

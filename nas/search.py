@@ -219,7 +219,7 @@ def search(
                 record(trial.number, trial)
                 guard.observe(trial)
         strategy.tell(known[told])
-        stopping.observe(known[told].halfway_reward)
+        stopping.observe(known[told].halfway_reward if original == told else None)  # a repeat says nothing new
         after_tell(known[told])
 
 

@@ -58,9 +58,9 @@ def _video(root: Path, network: Path | None, limit: int, window: int) -> Video:
     if network is None:
         raise DataError(
             "a video has no masks, and no network is given whose labels stand in for them: a search takes a trained "
-            "one by --checkpoint (a network.pt, or one that ships) or one of your own by --network, and an evaluation "
-            "by --labelled-by"
+            "one by --checkpoint (a network.pt, or one that ships) or one of your own by --network, an evaluation or a "
+            "check one by --labelled-by"
         )
-    from cache.static.labeller import Labeller  # loads torch, which --help does without
+    from cache.static.pseudo_labeller import PseudoLabeller  # loads torch, which --help does without
 
-    return Video(root, Labeller(network), limit, window)
+    return Video(root, PseudoLabeller(network), limit, window)

@@ -64,12 +64,10 @@ class GuidedPPO:
 
     @single_thread()
     def ask(self) -> Genotype:
-        for tokens in self._ranked():
-            cell = self.space.genotype(tuple(tokens.tolist()))
-            if cell.key not in self._keys:
-                break
-        self._note(tokens, cell)
-        return cell
+        ranked = self._ranked()
+        tokens = next((tokens for tokens in ranked if self._cell(tokens).key not in self._keys), ranked[0])
+        self._note(tokens)
+        return self._cell(tokens)
 
     @single_thread()
     def tell(self, trial: Trial) -> None:
@@ -140,12 +138,15 @@ class GuidedPPO:
         rewards, costs = ([values[number] for number in known] for values in (self.rewards, self.costs))
         return tokens, np.array(rewards, np.float64), np.array(costs, np.float64)
 
-    def _note(self, tokens: Tokens, cell: Genotype) -> None:
+    def _note(self, tokens: Tokens) -> None:
         self.asked.append(tokens)
-        self._keys.add(cell.key)
+        self._keys.add(self._cell(tokens).key)
+
+    def _cell(self, tokens: Tokens) -> Genotype:
+        return self.space.genotype(tuple(tokens.tolist()))
 
     def pending_cells(self) -> list[Genotype]:
-        return [self.space.genotype(tuple(tokens.tolist())) for tokens in self.asked[len(self.rewards) :]]
+        return [self._cell(tokens) for tokens in self.asked[len(self.rewards) :]]
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -163,7 +164,7 @@ class GuidedPPO:
         self.optimizer.load_state_dict(state["optimizer"])
         self.rewards, self.costs, self.samples = list(state["rewards"]), list(state["costs"]), state["samples"]
         for tokens in state["asked"].numpy():
-            self._note(tokens, self.space.genotype(tuple(tokens.tolist())))
+            self._note(tokens)
         self._refit(*self._learnt())  # rather than trust a file with a model
 
     def export(self, directory: Path) -> None:

@@ -18,6 +18,7 @@ from nas.training.losses import class_weights
 log = logging.getLogger(__name__)
 
 USED: Final[tuple[Split, ...]] = ("train", "val")
+FEW: Final = 8  # windows; a batch of them at most, the same one at every step
 
 
 def check_labels(dataset: Dataset, cache_dir: Path, splits: Sequence[Split] = USED) -> Mapping[Split, Census]:
@@ -71,6 +72,8 @@ def check_windows(
         )
     gaps = sorted({window.gap for window in found})
     log.info("%s: %s, %s video frames apart", part, window_lengths(found, length), gaps)
+    if len(found) < FEW:
+        log.warning("%s: so few windows are learnt by heart; give longer clips, or more of them", part)
     short = sum(len(window.positions) < length for window in found)
     if 2 * short > len(found):
         log.warning(

@@ -217,6 +217,14 @@ def test_half_way_is_measured_where_nothing_is_stopped_if_told_so():
     assert all(job.halfway.keeps_going(0.0) for job in measured.values())
 
 
+def test_early_stopping_sees_each_trained_cell_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(EarlyStopping, "observe", lambda self, reward: seen.append(reward))
+    trials = run(repeat_every=3)[2]
+    assert seen == [trial.halfway_reward if trial.repeat_of is None else None for trial in trials]
+    assert None in seen
+
+
 def test_rewards_of_windows_are_not_mixed_with_streamed_ones(tmp_path):
     streamed = {"miou": 0.4, "agreement": 0.9}
     with RunStore.open(tmp_path, identity={}, config={}) as store:

@@ -100,3 +100,15 @@ def test_bad_input_is_said_before_there_is_a_run(command, flags, words, network,
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_video_is_checked_with_the_labels_of_a_network(command, network, tmp_path):
+    words = ["--dataset", "video", "--data-root", film(tmp_path / "drive.mp4", 0), "--output", tmp_path / "out"]
+    words += ["--cache-dir", tmp_path / "cache"]
+    refused = command("check", *words)
+    assert refused.returncode == 2
+    assert "--labelled-by" in refused.stderr
+    done = command("check", *words, "--labelled-by", network)
+    assert done.returncode == 0, done.stderr
+    assert all(f"| {name} " in done.stdout for name in Shapes.classes)
+    assert (tmp_path / "out" / "check.html").exists()

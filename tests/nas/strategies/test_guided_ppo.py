@@ -43,6 +43,14 @@ def test_a_space_that_is_used_up_ends_in_repeats():
     assert len({cell.key for cell in cells}) == 3
 
 
+def test_in_a_space_that_is_used_up_the_most_promising_is_repeated(monkeypatch):
+    strategy = make()
+    asked = [strategy.ask() for _ in range(5)]
+    again = np.array([SPACE.tokens(cell) for cell in reversed(asked)])
+    monkeypatch.setattr(GuidedPPO, "_ranked", lambda self: again)
+    assert strategy.ask() == asked[-1]
+
+
 def test_the_policy_learns_from_rewards_and_from_predictions():
     landscape = make_landscape("made-up", SPACE, 3)
     strategy = make()

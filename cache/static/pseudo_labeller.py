@@ -1,4 +1,4 @@
-"""Labeller: a trained static network that stands in for masks, so that others are scored by how far they agree."""
+"""PseudoLabeller: a trained static network whose labels stand in for masks, so that scores are agreement with it."""
 
 import threading
 from pathlib import Path
@@ -14,7 +14,7 @@ from cache.frames import network_input
 from cache.static.network import load_checkpoint, weights_fingerprint
 
 
-class Labeller:
+class PseudoLabeller:
     """Labels single frames as the static network of a checkpoint does."""
 
     def __init__(self, checkpoint: Path, device: torch.device | str = "cpu") -> None:
