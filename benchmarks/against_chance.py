@@ -21,7 +21,7 @@ from nas.landscapes.table import Row, read_table
 BUDGETS: Final = (20, 40, 100, 200, 400)  # uniform draws
 ORDERS: Final = 4000
 MEANS: Final = 20_000
-WHOLE: Final = 0.75  # share of its trials that a search must have in the table to count
+WHOLE: Final = 0.75  # share of its trials that a search must have in the table to count: repeats are not there
 
 Values = npt.NDArray[np.float64]
 
@@ -38,9 +38,15 @@ def main() -> None:
     print(tabulate(lines, ("uniform draws", "best", "deviation"), "github", floatfmt=".4f"))
     by_chance = best_of(draws, arguments.trials)
     print(f"\nOf {arguments.trials} draws the best has {by_chance.mean():.4f}; searches of as many trials:\n")
-    found = best_of_searches(rows, arguments.trials)
+    searches = searches_of(rows)
+    found = best_of_searches(searches, arguments.trials)
     table = [(name, len(best), best.mean(), best.std(ddof=1), p_value(by_chance, best)) for name, best in found]
     print(tabulate(table, ("strategy", "searches", "best", "deviation", "p"), "github", floatfmt=".4f"))
+    for name, seed, rewards in searches:
+        if len(rewards) < WHOLE * arguments.trials:
+            print(
+                f"left out: {name} of seed {seed}, of which the table has {len(rewards)} cells, best {max(rewards):.4f}"
+            )
 
 
 def is_random(row: Row) -> bool:
@@ -60,16 +66,21 @@ def best_of(draws: Values, budget: int) -> Values:
     return np.array([rng.choice(draws, budget, replace=False).max() for _ in range(ORDERS)])
 
 
-def best_of_searches(rows: Sequence[Row], trials: int) -> list[tuple[str, Values]]:
-    """Return the best rewards of each strategy's searches, which lack their repeats in a table."""
-    searches: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+def searches_of(rows: Sequence[Row]) -> list[tuple[str, int, list[float]]]:
+    """Return each search that a strategy guided: its strategy, its seed, and the rewards of what it trained."""
+    searches: dict[tuple[str, int], list[float]] = defaultdict(list)
     for row in rows:
         if not is_random(row):
-            searches[row.strategy][row.search].append(row.reward)
-    whole = {
-        name: [max(each[:trials]) for each in group.values() if len(each) >= WHOLE * trials]
-        for name, group in searches.items()
-    }
+            searches[row.strategy, row.search].append(row.reward)
+    return [(*name, rewards) for name, rewards in searches.items()]
+
+
+def best_of_searches(searches: Sequence[tuple[str, int, list[float]]], trials: int) -> list[tuple[str, Values]]:
+    """Return the best rewards of each strategy's searches, as far as the table has them."""
+    whole: dict[str, list[float]] = defaultdict(list)
+    for name, _, rewards in searches:
+        if len(rewards) >= WHOLE * trials:
+            whole[name].append(max(rewards[:trials]))
     return [(name, np.array(best)) for name, best in whole.items() if len(best) > 1]
 
 

@@ -44,8 +44,8 @@ class HeldRows:
         self._home, self._device = home, device
 
     def batch(self, request: Request) -> Batch:
-        places = {name: positions.to(self._home) for name, positions in request.items()}
-        rows = {name: self._arrays[name].index_select(0, where.T.flatten()) for name, where in places.items()}
+        places = {id(positions): positions.T.flatten().to(self._home) for positions in request.values()}  # most are one
+        rows = {name: self._arrays[name].index_select(0, places[id(where)]) for name, where in request.items()}
         return _shaped(rows, request, self._device)
 
     def batches(self, requests: Iterable[Request]) -> Iterator[Batch]:

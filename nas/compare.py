@@ -9,7 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from nas.reporting.comparison.numbers import CURVES, Search, measures, summarise
-from nas.runs.comparable import Run, budget, read_run, require_one_problem, strategy_names
+from nas.runs.comparable import UNKNOWN, Run, budget, read_run, require_one_problem, strategy_names
 from nas.runs.confirmation import best_confirmed, confirmed_depth
 from nas.runs.trial import Trial
 from nas.settings.command_line import run_command
@@ -104,6 +104,8 @@ def static_fact(runs: Sequence[Run], names: Sequence[str]) -> str:
     for name, run in zip(names, runs, strict=True):
         used[name].append(run.features)
     different = len({run.features for run in runs})
+    if unknown := sum(run.features == UNKNOWN for run in runs):
+        return f"static networks: {unknown} of {len(runs)} runs do not say theirs, so that a difference may be theirs"
     if different == 1:
         return "static network: the same for all runs"
     remedy = "runs with one --checkpoint would be rid of that"

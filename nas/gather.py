@@ -10,7 +10,7 @@ from typing import Final
 from tyro.conf import Positional
 
 from nas.landscapes.table import Row, Table, trained_cells, write_table
-from nas.runs.comparable import read_run, require_one_problem
+from nas.runs.comparable import UNKNOWN, read_run, require_one_problem
 from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
 from nas.settings.config_files import identity
@@ -18,6 +18,11 @@ from nas.settings.errors import RunError
 from nas.strategies.catalog import settings_of
 
 PACKAGES: Final = ("dyncell", "torch", "numpy")  # whose versions stand beside the table
+FREE: Final = (
+    "strategy",
+    "seed",
+    "repetition",
+)  # settings that searches of one table may differ in, beside strategies'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,21 +47,23 @@ class Arguments:
 
 def main(arguments: Arguments) -> None:
     """Write the table and say how many cells it has. Raises RunError if a run is none or of another problem."""
-    runs = [read_run(directory) for directory in arguments.runs]
+    runs = sorted(map(read_run, arguments.runs), key=lambda run: run.config.strategy != "random")  # their draws stay so
     require_one_problem(runs, lambda name: (*settings_of(name), "repetition"))
     if len({run.features for run in runs}) > 1:
         raise RunError("the runs have different static networks or data; a table is of one problem")
+    if runs[0].features == UNKNOWN:
+        raise RunError(f"{runs[0].directory} does not say what its cells were trained on; a table is of one problem")
     space = load_space(runs[0].config.space)
     trainings: dict[tuple[str, int, int], Row] = {}
     for row in (row for run in runs for row in trained_cells(run, space)):
         trainings.setdefault((row.key, row.seed, row.epochs), row)
     rows = tuple(trainings.values())
-    settings = {name: value for name, value in identity(runs[0].config).items() if name not in ("strategy", "seed")}
+    settings = {name: value for name, value in identity(runs[0].config).items() if name not in FREE}
     facts = {
         "rows": dict(Counter(row.strategy for row in rows)),
         "features": runs[0].features,
         "settings": settings,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "gathered with": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
     write_table(arguments.output, Table(space, rows, facts))
     cells = Counter(row.key for row in rows)

@@ -52,6 +52,8 @@ class Arguments:
     evolution: EvolutionConfig = field(default_factory=EvolutionConfig)
 
     def __post_init__(self) -> None:
+        once = len(set(self.strategies)) == len(self.strategies)
+        require(once, "strategy must name each once", " ".join(self.strategies))
         require(self.seeds >= 2, "seeds must be at least 2, for a spread", self.seeds)
         require(self.processes >= 1, "processes must be at least 1", self.processes)
 

@@ -142,15 +142,18 @@ def run_directory(arguments: Arguments, data: str, config: SearchConfig) -> Path
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:
     """Make the executor that the configuration asks for. Raises RunError if it cannot be had."""
     machine, threads = config.machine, require_number(config.compute.threads)
+    evaluator.compute.release()  # what the static network took is for the workers
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
         return InlineExecutor(evaluator.build, threads=threads)
     from nas.workers.ray_executor import RayExecutor  # Ray takes a while to import
 
+    gpus = machine.gpus_per_worker if config.compute.device.startswith("cuda") else 0.0
+    seen = replace(evaluator, compute=evaluator.compute.in_ray()) if gpus else evaluator
     return RayExecutor(
-        evaluator.build,
+        seen.build,
         workers=machine.workers,
         threads=threads,
-        gpus_per_worker=machine.gpus_per_worker if config.compute.device.startswith("cuda") else 0.0,
+        gpus_per_worker=gpus,
         address=machine.address,
         timeout=machine.timeout,
     )

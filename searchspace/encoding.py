@@ -1,12 +1,8 @@
 """Cells as numbers, for predictors: what is decided where, how often each choice is made, and what goes with what."""
 
-from collections.abc import Sequence
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 
-from searchspace.genotype import Genotype
 from searchspace.space import Space
 
 Features = npt.NDArray[np.float32]
@@ -24,13 +20,8 @@ class Encoding:
         self._sizes = [decision.choices for decision in space.decisions]
         self._kinds = tuple(len(space.vocabulary(kind)) for kind in ("input", "operation", "aggregation"))
 
-    def __call__(self, cells: Sequence[Genotype]) -> Features:
-        """Encode cells of the space: float32 (cells, features). Raises SpaceError for a cell of another space."""
-        return self.encode_tokens(np.array([self.space.tokens(cell) for cell in cells], np.int64))
-
     def encode_tokens(self, tokens: npt.NDArray[np.int64]) -> Features:
-        """Encode cells that are given as tokens (cells, D): float32 (cells, features)."""
-        tokens = tokens.reshape(-1, len(self._sizes))
+        """Encode cells, given as tokens (cells, D): float32 (cells, features)."""
         one_hot = [np.eye(size, dtype=np.float32)[column] for size, column in zip(self._sizes, tokens.T, strict=True)]
         return np.concatenate([*one_hot, *self._counts(tokens)], 1)
 
@@ -63,12 +54,6 @@ class Encoding:
             ],
             1,
         )
-
-    @cached_property
-    def width(self) -> int:
-        """Number of features of `encode_tokens`."""
-        inputs, operations, aggregations = self._kinds
-        return sum(self._sizes) + sum(self._kinds) + operations * (inputs + aggregations)
 
     def _counts(self, tokens: npt.NDArray[np.int64]) -> list[Features]:
         inputs, operations, aggregations = self._kinds

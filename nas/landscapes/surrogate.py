@@ -81,7 +81,7 @@ class Surrogate:
         self.space, self.noise = table.space, noise_of(rewards)
         self._encoding = Encoding(table.space)
         tokens, values = np.array([rows[0].tokens for rows in trained.values()]), np.array([*map(np.mean, rewards)])
-        uniform = np.array([rows[0].strategy == "random" for rows in trained.values()])
+        uniform = np.array([any(row.strategy == "random" for row in rows) for rows in trained.values()])
         if uniform.sum() < FEWEST:
             raise RunError(
                 f"a surrogate needs a table with {FEWEST} cells or more of random search, on which predictors are "

@@ -68,11 +68,6 @@ class Table:
         """Trainings of searches, all equally long."""
         return tuple(row for row in self.rows if row.strategy != CONFIRMATION)
 
-    @property
-    def confirmed(self) -> tuple[Row, ...]:
-        """Longer trainings of cells that searches found best."""
-        return tuple(row for row in self.rows if row.strategy == CONFIRMATION)
-
 
 def trained_cells(run: Run, space: Space) -> Iterator[Row]:
     """Yield a row for each training of a run's cells to the end: not failed, stopped or a repetition."""

@@ -25,7 +25,7 @@ def _others(directory: Path) -> Iterator[Run]:
         if path.parent != directory.resolve():
             try:
                 yield read_run(path.parent)
-            except RunError:  # of another version, say: this command is not about that run
+            except (RunError, OSError):  # of another version or another person: this command is not about that run
                 continue
 
 

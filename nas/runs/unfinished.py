@@ -33,7 +33,7 @@ def _is_unfinished(directory: Path, config: SearchConfig) -> bool:
     try:
         saved = read_settings(directory)
         trials = read_trials(directory)
-    except RunError:  # damaged, or of a version that is not read: nothing to go on with unasked
+    except (RunError, OSError):  # damaged, of another version or another person: nothing to go on with unasked
         return False
     unfinished = len(sampled(trials)) < config.trials or missing(trials, config)
     return bool(unfinished) and not differences(identity(saved), identity(config))

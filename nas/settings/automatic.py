@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from nas.settings.config import SearchConfig, SpaceConfig
 from nas.settings.errors import RunError
-from nas.settings.machine_config import ComputeConfig
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 from searchspace.space import Space
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> Sear
     from nas.settings.compute import share_of_memory, threads_of_worker  # they load torch
 
     workers, memory = config.machine.workers, config.candidate.max_memory
+    beside = workers_beside(config.machine, on_gpu=compute.device.type != "cpu")
     window, refresh, threads = config.data.window, config.data.refresh, config.compute.threads
     return replace(
         config,
@@ -31,7 +32,7 @@ def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> Sear
             refresh=space.refresh if refresh == "auto" else refresh,
         ),
         candidate=replace(
-            config.candidate, max_memory=share_of_memory(compute.device, workers) if memory == "auto" else memory
+            config.candidate, max_memory=share_of_memory(compute.device, beside) if memory == "auto" else memory
         ),
         compute=ComputeConfig(
             device=str(compute.device),
@@ -39,6 +40,12 @@ def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> Sear
             threads=threads_of_worker(workers) if threads == "auto" else threads,
         ),
     )
+
+
+def workers_beside(machine: MachineConfig, on_gpu: bool) -> int:
+    """Count the workers that share one GPU, each with its part of it, or the memory of one machine."""
+    parted = on_gpu and machine.gpus_per_worker > 0
+    return min(machine.workers, int(1 / machine.gpus_per_worker)) if parted else machine.workers
 
 
 def load_space(config: SpaceConfig) -> Space:

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -27,6 +27,15 @@ class Compute:
     def kind(self) -> str:
         """Name of all that changes the digits of a result: `cuda torch.bfloat16`, on whichever GPU."""
         return f"{self.device.type} {self.dtype}"
+
+    def in_ray(self) -> "Compute":
+        """Return the same for a Ray worker with a GPU of its own, which is the first one that it sees."""
+        return replace(self, device=torch.device(self.device.type))
+
+    def release(self) -> None:
+        """Give the GPU back what PyTorch keeps of it for later, so that other processes can have it."""
+        if self.device.type != "cpu":
+            torch.accelerator.empty_cache()
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context of a forward pass and its loss; weights stay in float32."""
@@ -55,8 +64,16 @@ def resolve(config: ComputeConfig) -> Compute:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"device {name!r} cannot be used ({reason}); --device cpu works everywhere") from error
-    half = config.precision == "bfloat16" or (config.precision == "auto" and device.type == "cuda")
+    half = config.precision == "bfloat16" or (config.precision == "auto" and _multiplies_bfloat16(device))
     return Compute(device, torch.bfloat16 if half else None)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether a GPU computes in bfloat16 itself; older ones emulate it, more slowly than float32."""
+    if device.type != "cuda":
+        return False
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def threads_of_worker(workers: int) -> int:

@@ -107,6 +107,8 @@ def identity(config: SearchConfig) -> dict[str, Any]:
     fingerprint of the features.
     """
     settings = to_mapping(config)
+    if settings["warm_start"]:
+        settings["warm_start"] = settings["fixed_points"]  # whose cells decide what is proposed
     del settings["machine"], settings["trials"], settings["fixed_points"], settings["fixed_point_seeds"]
     del settings["confirm"], settings["confirm_seeds"]
     for what in ("checkpoint", "network", "encoder_weights", "encoder"):

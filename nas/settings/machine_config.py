@@ -15,7 +15,8 @@ class ComputeConfig:
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, ...; `auto` is the first GPU if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of convolutions in training and inference; `auto` is bfloat16 on a GPU and float32 elsewhere."""
+    """Precision of convolutions in training and inference; `auto` is bfloat16 on a GPU that has it and float32
+    elsewhere."""
     threads: Literal["auto"] | int = "auto"
     """CPU threads of a worker; `auto` shares the cores that this process may use among the workers, when the run is
     created, and asks for no more than $OMP_NUM_THREADS."""

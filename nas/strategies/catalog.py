@@ -84,7 +84,7 @@ def make_strategy(config: SearchConfig, space: Space, fixed_points: Iterable[Gen
         fixed_points: their cells; None of one that is no cell.
 
     Raises:
-        RunError: there is no such strategy, or it cannot start from cells and is told to.
+        RunError: there is no such strategy, or it is told to start from cells and cannot, or there are none.
         SpaceError: the strategy shall start from a cell that is not in the space.
     """
     name = config.strategy
@@ -92,8 +92,10 @@ def make_strategy(config: SearchConfig, space: Space, fixed_points: Iterable[Gen
     if config.warm_start and not entry.starts_from_cells:
         able = [each for each, row in STRATEGIES.items() if row.starts_from_cells]
         raise RunError(f"--warm-start needs --strategy {' or '.join(able)}, but got {name!r}")
-    cells = [cell for cell in fixed_points if cell is not None]
-    strategy = entry.build(config, space, cells if config.warm_start else [])
+    cells = [cell for cell in fixed_points if cell is not None] if config.warm_start else []
+    if config.warm_start and not cells:
+        raise RunError("--warm-start has no cell to start from: name one with --fixed-points, such as tmanet")
+    strategy = entry.build(config, space, cells)
     if not isinstance(strategy, Strategy):
         raise RunError(f"--strategy {name} made {type(strategy).__name__}, which is no strategy: it lacks ask or tell")
     return strategy

@@ -139,7 +139,7 @@ class GuidedPPO:
         return tokens, np.array(rewards, np.float64), np.array(costs, np.float64)
 
     def _note(self, tokens: Tokens) -> None:
-        self.asked.append(tokens)
+        self.asked.append(tokens.copy())  # or it would hold on to the thousands that it was chosen from
         self._keys.add(self._cell(tokens).key)
 
     def _cell(self, tokens: Tokens) -> Genotype:

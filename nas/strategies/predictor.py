@@ -1,7 +1,7 @@
 """Predictor: what cells may be worth, learnt from the trials so far, and whether it is to be believed.
 
-A Bayesian ridge over what is decided where, how often each choice is made, and what goes with what: it fits in
-milliseconds, finds its penalties itself, and says how sure it is.
+A Bayesian ridge over what is decided where, how often each choice is made and what goes with what, or over what a
+cell's result flows through: it fits in milliseconds, finds its penalties itself, and says how sure it is.
 
 Under a target of cost a reward has a kink that a line misses, so that worth and cost are learnt apart.
 """

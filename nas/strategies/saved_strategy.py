@@ -83,4 +83,4 @@ class SavedStrategy:
 
 def _line(trial: Trial) -> bytes:
     """Return what a strategy learns from a trial, as bytes."""
-    return f"{trial.number} {trial.genotype} {trial.reward!r}\n".encode()
+    return f"{trial.number} {trial.genotype} {trial.reward!r} {sorted(trial.cost.items())}\n".encode()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from searchspace.modules.attention import AttentionPropagation, LocalCorrelation, MemoryAttention
@@ -88,10 +87,11 @@ class AffineSampling(nn.Module):
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         height, width = size = (x1.shape[-2], x1.shape[-1])
         pooled = x2.mean(dim=(2, 3)).to(self.affine.weight.dtype)
-        # As a sum, because a linear layer under autocast would move points by tenths of a pixel.
-        theta = ((self.affine.weight * pooled.unsqueeze(1)).sum(2) + self.affine.bias).view(-1, 2, 3)
-        grid = F.affine_grid(theta, [len(x1), 1, height, width], align_corners=False)
-        x, y = (grid[..., i].add(1).mul(n / 2).sub(0.5).clamp(0, n - 1) for i, n in enumerate((width, height)))
+        # As sums, because under autocast a linear layer or a matrix product would move points by tenths of a pixel.
+        theta = ((self.affine.weight * pooled.unsqueeze(1)).sum(2) + self.affine.bias).view(-1, 2, 3, 1, 1)
+        right, down = (torch.arange(1, 2 * n, 2, dtype=theta.dtype, device=x1.device) / n - 1 for n in (width, height))
+        grid = theta[:, :, 0] * right + theta[:, :, 1] * down[:, None] + theta[:, :, 2]
+        x, y = (grid[:, i].add(1).mul(n / 2).sub(0.5).clamp(0, n - 1) for i, n in enumerate((width, height)))
         return weighted_pixels(x1, *bilinear(y, x, size)).permute(0, 3, 1, 2)
 
 

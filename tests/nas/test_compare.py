@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas.compare import Arguments, main, static_fact
-from nas.runs.comparable import Run, read_run, strategy_names
+from nas.runs.comparable import UNKNOWN, Run, read_run, strategy_names
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.settings.config import CandidateConfig, SearchConfig, SpaceConfig
@@ -92,6 +92,8 @@ def test_trials_beyond_a_gap_do_not_count(tmp_path):
         ("aaaa", "static network: the same for all runs"),
         ("abab", "static networks: 2, the same ones for every strategy"),
         ("abaa", "static networks: 2, NOT the same ones for every strategy"),
+        (["a", UNKNOWN, "a", UNKNOWN], "static networks: 2 of 4 runs do not say theirs"),
+        ([UNKNOWN] * 4, "static networks: 4 of 4 runs do not say theirs"),
     ],
 )
 def test_static_networks_are_told_apart(features, said):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nas.gather import Arguments, main
-from nas.landscapes.table import read_table
+from nas.landscapes.table import CONFIRMATION, read_table
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig, SpaceConfig
@@ -40,22 +40,22 @@ def test_what_was_trained_to_the_end_is_gathered_with_where_it_came_from(tmp_pat
     table = read_table(tmp_path / "cells.csv.gz")
     assert "6 trainings of 4 cells, 2 of them repeated" in capsys.readouterr().out
     assert [(row.strategy, row.search, row.reward) for row in table.rows] == [
-        *[("ppo", 0, 0.5), ("ppo", 0, 0.8)] * 2,
         *[("random", 1, 0.5), ("random", 1, 0.8)],
+        *[("ppo", 0, 0.5), ("ppo", 0, 0.8)] * 2,
     ]
     assert all(SPACE.genotype(row.tokens).key == row.key for row in table.rows)
     assert table.rows[0].cost == {"latency": 0.01}
     assert table.space == SPACE
     assert table.facts["rows"] == {"ppo": 4, "random": 2}
-    assert table.facts["versions"].keys() == {"python", "dyncell", "torch", "numpy"}
-    assert "strategy" not in table.facts["settings"]
+    assert table.facts["gathered with"].keys() == {"python", "dyncell", "torch", "numpy"}
+    assert not {"strategy", "seed", "repetition"} & table.facts["settings"].keys()
 
 
-def test_a_training_that_two_searches_have_done_alike_counts_once(tmp_path, capsys):
+def test_a_training_that_two_searches_have_done_alike_counts_once_and_as_a_uniform_draw(tmp_path, capsys):
     runs = (make_run(tmp_path / "a", strategy="ppo"), make_run(tmp_path / "b", strategy="random"))
     main(Arguments(runs=runs, output=tmp_path / "cells.csv.gz"))
     assert "2 trainings of 2 cells, 0 of them repeated" in capsys.readouterr().out
-    assert {row.strategy for row in read_table(tmp_path / "cells.csv.gz").rows} == {"ppo"}
+    assert {row.strategy for row in read_table(tmp_path / "cells.csv.gz").rows} == {"random"}
 
 
 def test_longer_trainings_of_cells_are_kept_apart_and_those_of_fixed_points_left_out(tmp_path):
@@ -67,7 +67,7 @@ def test_longer_trainings_of_cells_are_kept_apart_and_those_of_fixed_points_left
             store.append(Trial(confirms=name, genotype=cell, status="finished", reward=0.9, seed=seed, epochs=80))
     main(Arguments(runs=(run,), output=tmp_path / "cells.csv.gz"))
     table = read_table(tmp_path / "cells.csv.gz")
-    [longer] = table.confirmed
+    [longer] = [row for row in table.rows if row.strategy == CONFIRMATION]
     assert (longer.key, longer.seed, longer.epochs) == (table.searched[-1].key, 8, 80)
     assert len(table.searched) == 2
 
@@ -77,3 +77,10 @@ def test_runs_of_other_problems_are_refused(tmp_path):
     with pytest.raises(RunError, match="different static networks or data"):
         main(Arguments(runs=runs, output=tmp_path / "cells.csv.gz"))
     assert not (tmp_path / "cells.csv.gz").exists()
+
+
+def test_runs_that_do_not_say_what_they_learnt_from_are_refused(tmp_path):
+    run = make_run(tmp_path / "a")
+    (run / "inputs.yaml").unlink()
+    with pytest.raises(RunError, match="does not say what its cells were trained on"):
+        main(Arguments(runs=(run,), output=tmp_path / "cells.csv.gz"))

@@ -46,6 +46,7 @@ def test_it_prints_a_line_a_strategy_and_writes_one_a_search(tmp_path):
             ("--landscape", "moon"),
             "unknown landscape 'moon' of the space video; known are made-up, rugged, the tables of",
         ),
+        (("--strategy", "random", "ppo", "ppo"), "strategy must name each once"),
         (("--seeds", "1"), "seeds must be at least 2, for a spread, but got 1"),
     ],
 )

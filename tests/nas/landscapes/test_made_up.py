@@ -37,7 +37,8 @@ def test_a_seed_is_a_landscape():
 @pytest.mark.parametrize(("name", "explained"), [("made-up", (0.4, 0.75)), ("rugged", (0.15, 0.5))])
 def test_effects_of_single_tokens_explain_their_share(name, explained):
     one_hot = sum(decision.choices for decision in SPACE.decisions)
-    features = Encoding(SPACE)(draw(800))[:, :one_hot]
+    tokens = np.array([SPACE.tokens(cell) for cell in draw(800)])
+    features = Encoding(SPACE).encode_tokens(tokens)[:, :one_hot]
     shares = []
     for seed in range(3):
         landscape = make_landscape(name, SPACE, seed)

@@ -48,6 +48,7 @@ def test_sisters_are_random_searches_of_one_problem_no_shorter(tmp_path):
     make_run(tmp_path / "recipe", strategy="random", candidate=CandidateConfig(epochs=4))
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.yaml").write_text("seed: {}")
+    (tmp_path / "unreadable" / "config.yaml").mkdir(parents=True)
     assert sister_runs(mine, settings_of) == []
     sisters = [
         make_run(tmp_path / "same", 4, strategy="random"),

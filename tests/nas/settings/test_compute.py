@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from nas.settings.compute import resolve, start, threads_of_worker
+from nas.settings.automatic import workers_beside
+from nas.settings.compute import Compute, resolve, start, threads_of_worker
 from nas.settings.errors import RunError
-from nas.settings.machine_config import ComputeConfig
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 
 
 def test_auto_on_a_cpu_is_float32():
@@ -53,3 +54,23 @@ def test_a_command_starts_with_the_threads_it_was_given_or_no_more_than_the_envi
         assert torch.get_num_threads() == given
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_worker_of_ray_uses_the_first_gpu_that_it_sees():
+    assert Compute(torch.device("cuda:3"), torch.bfloat16).in_ray() == Compute(torch.device("cuda"), torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("workers", "share", "on_gpu", "beside"),
+    [
+        (8, 1.0, True, 1),
+        (8, 0.5, True, 2),
+        (8, 0.1, True, 8),
+        (3, 0.33, True, 3),
+        (4, 0.0, True, 4),
+        (4, 1.0, False, 4),
+    ],
+)
+def test_workers_share_a_gpu_by_their_parts_of_it_and_a_machine_all_together(workers, share, on_gpu, beside):
+    machine = MachineConfig(workers=workers, gpus_per_worker=share)
+    assert workers_beside(machine, on_gpu) == beside

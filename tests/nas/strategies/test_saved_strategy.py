@@ -93,6 +93,14 @@ def test_what_was_learnt_from_other_trials_or_is_damaged_does_not_count(tmp_path
     assert "damaged" in caplog.text
 
 
+def test_trials_of_other_costs_are_other_trials(tmp_path, whole, caplog):
+    run(tmp_path)
+    dearer = [replace(trial, cost={**trial.cost, "relative_macs": 0.9}) for trial in whole[0]]
+    _, _, told = run(tmp_path, dearer)
+    assert len(told) == TRIALS
+    assert "learnt from other trials" in caplog.text
+
+
 def test_the_file_of_another_version_is_refused_with_what_to_do(tmp_path, whole):
     run(tmp_path)
     file = tmp_path / "strategy.pt"

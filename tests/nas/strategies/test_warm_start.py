@@ -3,6 +3,7 @@ import torch
 
 from baselines.fixed_points import FIXED_POINTS
 from nas.settings.config import SearchConfig
+from nas.settings.config_files import identity
 from nas.settings.errors import RunError
 from nas.settings.strategy_config import ControllerConfig, EvolutionConfig, PPOConfig
 from nas.strategies.catalog import make_strategy
@@ -44,6 +45,20 @@ def test_a_cold_start_is_the_default_and_random_search_has_no_other():
     assert cold.ask() not in CELLS
     with pytest.raises(RunError, match="needs --strategy ppo or ppo_plain or evolution"):
         make_strategy(SearchConfig(strategy="random", warm_start=True), SPACE, CELLS)
+
+
+def test_a_warm_start_from_no_cell_is_refused():
+    with pytest.raises(RunError, match="no cell to start from: name one with --fixed-points"):
+        make_strategy(SearchConfig(warm_start=True), SPACE, [None])
+
+
+def test_only_a_warm_start_binds_a_run_to_its_fixed_points():
+    cold, warm = (
+        [identity(SearchConfig(warm_start=warm, fixed_points=names)) for names in (("tmanet",), ("tdnet",))]
+        for warm in (False, True)
+    )
+    assert cold[0] == cold[1]
+    assert warm[0] != warm[1]
 
 
 @pytest.mark.parametrize("name", ["ppo", "ppo_plain", "evolution"])

@@ -220,6 +220,13 @@ def test_affine_sampling_starts_as_the_first_input_and_predictive_filter_as_the_
     torch.testing.assert_close(PredictiveFilter(4).double()(x1, x2), x2)
 
 
+def test_affine_sampling_finds_its_points_in_float32_under_autocast(draw):
+    x1, x2 = draw(1, 4, 90, 120).float(), draw(1, 4, 90, 120, seed=1).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        sampled = AffineSampling(4)(x1, x2)
+    torch.testing.assert_close(sampled, x1, rtol=0, atol=1e-4)  # in bfloat16 points would move by half a pixel
+
+
 def test_affine_sampling_reads_one_pixel_to_the_right_where_told_to(draw):
     aggregation, x1 = AffineSampling(2).double(), draw(1, 2, 3, 4)
     with torch.no_grad():
