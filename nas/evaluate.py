@@ -35,7 +35,8 @@ class Arguments:
     """
 
     checkpoints: tuple[Path, ...]
-    """Files (`network.pt` of nas.retrain, or of nas.pretrain for the per-frame network) or whole runs."""
+    """Files (`network.pt` of nas.retrain, or of nas.pretrain for the per-frame network) or whole runs, which stand for
+    their networks but for those adapted to another video."""
     dataset: DatasetName | None = None
     """Name of the data set; by default that of the run that networks are of, and camvid where there is no run."""
     data_root: Path | None = None

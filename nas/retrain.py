@@ -224,6 +224,7 @@ def video_training(arguments: Arguments, search: SearchConfig) -> "VideoTraining
         static_checkpoint=checkpoint,
         cache_dir=machine.cache,
         low=halved_features(search),
+        adapted=arguments.dataset is not None,
         compute=compute,
     )
     return VideoTraining(config, inputs, compute)

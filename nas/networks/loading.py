@@ -1,5 +1,6 @@
 """Loading of a trained network, static or video, with the facts that it needs to be used."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +9,7 @@ from cache.datasets.palette import is_colour, is_name, made_up_colours
 from cache.errors import DataError
 from cache.static.network import FORMAT as STATIC
 from cache.static.network import load_checkpoint
-from cache.tensor_files import load_tensors
+from cache.tensor_files import DAMAGED, brief, load_tensors
 from nas.networks.class_names import numbered
 from nas.networks.video_network import VideoNetwork, load_video_network, on_every_frame
 
@@ -46,6 +47,19 @@ def load_network(
             "evaluate it on the data set that it was trained for"
         )
     return network, facts
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Read the facts that are stored with a network, static or video, as they are, without making it.
+
+    Raises:
+        DataError: no such file, or it is damaged or no network.
+    """
+    content = load_tensors(path)
+    try:
+        return dict(json.loads(content["meta"]))
+    except DAMAGED as error:
+        raise DataError(f"{path} is damaged, or no network: it has no facts ({brief(error)})") from error
 
 
 def _fit(facts: Mapping[str, Any], classes: int) -> bool:

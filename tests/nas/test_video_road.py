@@ -11,6 +11,7 @@ from cache.frames import network_input
 from cache.static.network import StaticNetwork, load_checkpoint, save_checkpoint, weights_fingerprint
 from nas.networks.video_network import load_video_network
 from nas.runs.store import read_trials
+from nas.training.video.results import best_checkpoint, checkpoints
 
 
 def film(path, seed):
@@ -74,6 +75,8 @@ def test_a_network_and_a_video_make_a_cell_that_is_taken_to_another_camera(comma
     adapted = succeeded(command("retrain", *short, "per_frame", "--dataset", "video", "--data-root", there, *common))
     assert "agreement before %" in adapted.stdout
     assert load_video_network(run / "retrained/cell0-there-seed0/network.pt")[1]["before"] > 0
+    assert best_checkpoint(run) == retrained
+    assert list(checkpoints([run])) == ["cell0", "static"]
     assert "per_frame-there starts from the static network" in adapted.stderr
 
     labels, graphs = tmp_path / "labels", tmp_path / "graphs"

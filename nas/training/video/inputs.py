@@ -48,6 +48,8 @@ class VideoInputs:
     """Settings and fingerprints that decide a network, beside its genotype and its seed."""
     features: FeatureCache | None = None
     """Cached features of the training list, from which cells learn alone; None where they learn from images."""
+    adapted: bool = False
+    """Say of the networks that the data are another video than those of their search."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class VideoInputs:
             "colours": self.dataset.colours,
             "size": self.size,
             "splits": self.identity["data"],
-        }
+        } | ({"adapted": True} if self.adapted else {})
 
 
 def read_inputs(
@@ -73,6 +75,7 @@ def read_inputs(
     static_checkpoint: Path,
     cache_dir: Path,
     low: Collection[str] = (),
+    adapted: bool = False,
     compute: Compute,
 ) -> VideoInputs:
     """Read all that the networks of a retraining share.
@@ -88,6 +91,7 @@ def read_inputs(
         static_checkpoint: file of the static network that all start from.
         cache_dir: folder for optical flow and features.
         low: names of features of halved frames that are cached beside those of whole ones.
+        adapted: say of the networks that the data are another video than those of their search.
         compute: device and precision.
 
     Raises:
@@ -121,7 +125,9 @@ def read_inputs(
     weights = label_weights(census, labelled) if recipe.class_weights else None
     on_features = recipe.alone_on == "features" and recipe.head_epochs > 0
     features = _features(dataset, static, size, cache_dir, low, compute) if on_features else None
-    return VideoInputs(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features)
+    return VideoInputs(
+        *(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features, adapted)
+    )
 
 
 def _recipe_of(config: RetrainConfig, window: int, gaps: Sequence[int], refresh: int) -> dict[str, Any]:

@@ -4,13 +4,16 @@ import csv
 import itertools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from cache.datasets.catalog import BY_NETWORK
 from cache.errors import DataError
 from cache.shipped import FOLDER as SHIPPED
 from cache.shipped import find
+from nas.networks.loading import read_facts
+from nas.runs.store import is_run, read_settings
 from nas.settings.commands import invocation
 from nas.settings.wording import AGREEMENT, MASKS
 from nas.training.saved_training import BEST, CURVE, is_unfinished
@@ -25,14 +28,15 @@ def checkpoints(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
     Args:
         paths: files, folders with a `network.pt`, or runs (or their `retrained` folders), which stand for all networks
-            in them.
+            in them that were trained for the data of the run. Those adapted to another video are named by themselves.
 
     Returns:
         Name -> files, several if they are seeds of it: `<name>-seed0/network.pt`, `<name>-seed1/network.pt`. Networks
         of one name are told apart by the folders they are in.
 
     Raises:
-        DataError: there is no such file or folder, or no network in it.
+        DataError: there is no such file or folder, or no network in it, or none for the data of the run.
+        RunError: the settings of a run cannot be read.
     """
     groups: dict[Path, list[Path]] = {}
     for file in dict.fromkeys(file.resolve() for path in paths for file in _files(path)):
@@ -51,7 +55,7 @@ def _name(file: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    """Find a file, or the best networks below a folder."""
+    """Find a file, or the networks below a folder."""
     path = find(path)
     if path.is_file():
         return [path]
@@ -61,7 +65,32 @@ def _files(path: Path) -> list[Path]:
     if not found:
         what = "no trained network in" if path.is_dir() else "no file or folder"
         raise DataError(f"there is {what} {path}; `{invocation('retrain')} --run RUN` makes networks")
-    return found
+    run = next(filter(is_run, (path, path.resolve().parent)), None)
+    return found if run is None else _own(run, found)
+
+
+def _own(run: Path, files: Sequence[Path]) -> list[Path]:
+    """Choose the networks that were trained for the data of their run; scores on another video are other numbers."""
+    dataset = read_settings(run).data.dataset
+    own = [file for file in files if _is_own(read_facts(file), dataset)]
+    others = ", ".join(file.parent.name for file in files if file not in own)
+    if not own:
+        raise DataError(
+            f"no network in {run} was trained for the data of the run: {others} learnt from another video; name the "
+            f"one that you mean, such as {files[0].parent}"
+        )
+    if others:
+        log.info(
+            "left out, as they learnt from another video than that of %s: %s; name them if you mean them",
+            *(run, others),
+        )
+    return own
+
+
+def _is_own(facts: Mapping[str, Any], dataset: str) -> bool:
+    """Tell whether a network was trained for the data set of its run; of before this was noted, as far as it shows."""
+    adapted = "adapted" in facts or "before" in facts
+    return not adapted and (facts.get("dataset", dataset) == BY_NETWORK) == (dataset == BY_NETWORK)
 
 
 def _short(paths: Sequence[Path]) -> list[str]:
@@ -78,7 +107,9 @@ def best_checkpoint(path: Path) -> Path:
             per-frame network, which agrees with itself, would always win on a video; without cells, the best of all.
 
     Raises:
-        DataError: there is no network, or there are several of which one has no curve to compare it by.
+        DataError: there is no network, or none for the data of the run, or there are several of which one has no curve
+            to compare it by.
+        RunError: the settings of the run cannot be read.
     """
     if not path.is_dir():
         return path

@@ -39,11 +39,11 @@ def training(monkeypatch, static, tmp_path):
     for split in ("train", "val"):
         monkeypatch.setitem(shapes.CLIPS, split, 1)
 
-    def make(etc=None, checkpoint=static, **recipe):
+    def make(etc=None, checkpoint=static, adapted=False, **recipe):
         config = RetrainConfig(retrain=replace(RECIPE, **recipe), etc=etc or EtcConfig())
         cache = tmp_path / "cache"
         census = take_census(Shapes(), "train", cache)
-        rest = {"static_checkpoint": checkpoint, "cache_dir": cache, "compute": CPU}
+        rest = {"static_checkpoint": checkpoint, "cache_dir": cache, "adapted": adapted, "compute": CPU}
         inputs = read_inputs(config, Shapes(), census, size=SIZE, window=3, refresh=0, **rest)
         return VideoTraining(config, inputs, CPU)
 
@@ -79,6 +79,11 @@ def test_the_static_network_is_scored_and_kept_as_it_is(training, static, tmp_pa
     assert meta["miou"] == pytest.approx(float(one_row(tmp_path / "net" / "curve.csv")["miou"]))
     assert not (tmp_path / "net" / "training.pt").exists()
     assert training(epochs=3).ensure_static(tmp_path / "net", "static") == meta  # no recipe makes another one
+
+
+def test_what_is_adapted_to_another_video_says_so(training, tmp_path):
+    assert "adapted" not in training().ensure_static(tmp_path / "own", "static")
+    assert training(adapted=True).ensure_static(tmp_path / "other", "static")["adapted"] is True
 
 
 @pytest.mark.parametrize("stopped", ["save_video_network", "SavedTraining.finish"])

@@ -1,3 +1,5 @@
+import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,11 @@ import torch
 
 from cache.errors import DataError
 from cache.static.network import StaticNetwork, save_checkpoint
+from cache.tensor_files import save_tensors
 from nas.networks.loading import load_network
+from nas.runs.store import RunStore
+from nas.settings.config import DataConfig, SearchConfig
+from nas.settings.config_files import to_mapping
 from nas.training.video.results import best_checkpoint, checkpoints
 
 
@@ -75,6 +81,47 @@ def test_of_a_run_with_cells_a_cell_is_taken_though_the_per_frame_network_scores
         make(tmp_path, f"retrained/{name}/network.pt")
         (tmp_path / "retrained" / name / "curve.csv").write_text(f"epoch,miou\n0,{score}\n")
     assert best_checkpoint(tmp_path) == tmp_path / "retrained" / "cell12-other-seed0" / "network.pt"
+
+
+@pytest.fixture
+def run_of_two(tmp_path, request):
+    """A run on the parameter's data, and in it a cell of its own and the same one adapted to `night`, which agrees."""
+    dataset, noted = request.param
+    with RunStore.open(tmp_path, identity={}, config=to_mapping(SearchConfig(data=DataConfig(dataset=dataset)))):
+        pass
+    facts = {"cell12": ({"dataset": dataset}, 0.6), "cell12-night": ({"dataset": "video"} | noted, 0.97)}
+    for name, (stored, score) in facts.items():
+        folder = tmp_path / "retrained" / f"{name}-seed0"
+        save_tensors(folder / "network.pt", {"meta": json.dumps(stored)})
+        (folder / "curve.csv").write_text(f"epoch,miou\n0,{score}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "run_of_two",
+    [("camvid", {}), ("camvid", {"adapted": True}), ("video", {"adapted": True}), ("video", {"before": 0.9})],
+    indirect=True,
+    ids=["of before", "from labels", "from a video", "from a video, of before"],
+)
+def test_a_run_stands_for_its_own_networks_and_not_for_those_adapted_to_another_video(run_of_two, caplog):
+    caplog.set_level(logging.INFO)
+    own, adapted = (run_of_two / "retrained" / f"{name}-seed0" for name in ("cell12", "cell12-night"))
+    for folder in (run_of_two, run_of_two / "retrained"):
+        assert checkpoints([folder]) == {"cell12": [own / "network.pt"]}
+        assert best_checkpoint(folder) == own / "network.pt"
+    assert "left out, as they learnt from another video" in caplog.text
+    assert best_checkpoint(adapted) == adapted / "network.pt"
+    assert list(checkpoints([run_of_two, adapted])) == ["cell12", "cell12-night"]
+    (own / "network.pt").unlink()
+    with pytest.raises(DataError, match="was trained for the data of the run: cell12-night-seed0 learnt from another"):
+        best_checkpoint(run_of_two)
+
+
+@pytest.mark.parametrize("run_of_two", [("camvid", {})], indirect=True)
+def test_a_network_of_a_run_that_says_nothing_of_itself_is_named(run_of_two):
+    save_tensors(run_of_two / "retrained" / "cell3-seed0" / "network.pt", {"weights": {}})
+    with pytest.raises(DataError, match=r"cell3-seed0/network\.pt is damaged, or no network: it has no facts"):
+        checkpoints([run_of_two])
 
 
 @pytest.mark.parametrize(("name", "reason"), [(".", "no trained network in"), ("gone", "no file or folder")])
