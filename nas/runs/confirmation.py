@@ -52,6 +52,8 @@ class Confirmation:
     """Longer trainings that ended well. The static network as it is has none: its one score is exact."""
     failed: int = 0
     """Number of longer trainings that failed."""
+    competes: bool = True
+    """Let it be called the best. What all others shall agree with is not: it is perfect by definition."""
 
     @property
     def rewards(self) -> tuple[float, ...]:
@@ -74,10 +76,11 @@ class Confirmation:
         return float(np.std(self.rewards, ddof=1)) if len(self.rewards) > 1 else None
 
 
-def confirmations(trials: Sequence[Trial]) -> list[Confirmation]:
+def confirmations(trials: Sequence[Trial], objective: str = "geometric_mean") -> list[Confirmation]:
     """Group the longer trainings of a log by network, the best mean first; empty if there are none.
 
-    Cells stand beside fixed points, the static network as it is among them. What failed with every seed stands last.
+    Cells stand beside fixed points, the static network as it is among them, which does not compete where the objective
+    is agreement with it. What failed with every seed stands last.
     """
     again: dict[str, list[Trial]] = defaultdict(list)
     for trial in trials:
@@ -90,6 +93,7 @@ def confirmations(trials: Sequence[Trial]) -> list[Confirmation]:
             searched=trial,
             trials=tuple(each for each in again[trial.name] if each.ok),
             failed=sum(not each.ok for each in again[trial.name]),
+            competes=trial.name != STATIC or objective != "agreement",
         )
         for trial in [*ranking(trials), *fixed_points(trials)]
         if trial.ok and (trial.name in again or trial.name == STATIC)
@@ -119,8 +123,8 @@ def best_confirmed(trials: Sequence[Trial], depth: int) -> float:
     return next(each.mean for each in confirmations(trials) if each.searched.name in names and each.mean is not None)
 
 
-def chances(compared: Sequence[Confirmation], draws: int = 100_000) -> list[float] | None:
-    """Compute how probable it is for each network that its true mean reward is the highest; they sum to 1.
+def chances(compared: Sequence[Confirmation], draws: int = 100_000) -> list[float | None]:
+    """Compute how probable it is for each network that its true mean reward is the highest of those that compete.
 
     Rewards over seeds are taken as normal with one variance, pooled over all networks, of which no more is known before
     than that it is positive (prior 1 / variance). Then means are normal given the variance, and that is scaled inverse
@@ -128,14 +132,15 @@ def chances(compared: Sequence[Confirmation], draws: int = 100_000) -> list[floa
     fixed seed, in which a network is the best is its chance.
 
     Returns:
-        One for each network, 0 for those without a reward; None where no network has two seeds, or all seeds agree to
-        the last digits, as of networks that learnt nothing: then no spread is known.
+        One for each network, 0 for those without a reward and None for those that do not compete; the others sum to 1.
+        All are None where no network has two seeds, or all seeds agree to the last digits, as of networks that learnt
+        nothing: then no spread is known.
     """
-    rewards = [np.array(each.rewards) for each in compared]
+    rewards = [np.array(each.rewards if each.competes else ()) for each in compared]
     freedom = sum(max(0, len(each) - 1) for each in rewards)
     squares = sum(float(((each - each.mean()) ** 2).sum()) for each in rewards if len(each))
     if not freedom or squares < NO_SPREAD:
-        return None
+        return [None] * len(compared)
     rng = np.random.default_rng(0)
     scale = np.sqrt(squares / rng.chisquare(freedom, draws))
     best, first = np.full(draws, -np.inf), np.zeros(draws, dtype=np.int64)
@@ -146,4 +151,4 @@ def chances(compared: Sequence[Confirmation], draws: int = 100_000) -> list[floa
             first = np.where(mean > best, place, first)
             best = np.maximum(mean, best)
     shares: list[float] = (np.bincount(first, minlength=len(compared)) / draws).tolist()
-    return shares
+    return [share if each.competes else None for each, share in zip(compared, shares, strict=True)]

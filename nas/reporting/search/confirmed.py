@@ -16,18 +16,20 @@ KEY: Final = (
     "Searched: the reward of the short training in the search, which flatters cells that were chosen by it. Confirmed: "
     "mean ± sample standard deviation (seeds) of longer trainings with fresh seeds, cells and fixed points alike; the "
     "static network as it is was scored once. The probability is that of having the highest true mean of these, by "
-    "100,000 draws from normal posteriors with one variance, pooled over all networks."
+    "100,000 draws from normal posteriors with one variance, pooled over all networks; the static network has none "
+    "where the objective is agreement with it, of which it has all by definition."
 )
 
 
-def confirmed_table(trials: Sequence[Trial], form: str = "github", words: Wording = MASKS) -> str:
+def confirmed_table(
+    trials: Sequence[Trial], form: str = "github", words: Wording = MASKS, objective: str = "geometric_mean"
+) -> str:
     """Show what was confirmed, the best mean first; empty if nothing was.
 
-    `form` is tabulate's name of the format, `words` say what scores are called.
+    `form` is tabulate's name of the format, `words` say what scores are called, `objective` what rewards are.
     """
-    compared = confirmations(trials)
-    probable: Sequence[float | None] = chances(compared) or [None] * len(compared)
-    lines = [_line(each, chance) for each, chance in zip(compared, probable, strict=True)]
+    compared = confirmations(trials, objective)
+    lines = [_line(each, chance) for each, chance in zip(compared, chances(compared), strict=True)]
     headers = ("network", "searched", "confirmed", f"{words.miou} %", "best with probability")
     return aligned_table(headers, lines, form) if lines else ""
 
@@ -60,25 +62,21 @@ def percent(chance: float) -> str:
     return "< 1 %" if chance < 0.01 else "> 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
 
 
-def confirmed_winner(trials: Sequence[Trial]) -> str:
+def confirmed_winner(trials: Sequence[Trial], objective: str = "geometric_mean") -> str:
     """Name the network with the best confirmed reward in a sentence; empty if nothing was confirmed."""
-    compared = confirmations(trials)
-    if not compared or compared[0].mean is None:
+    compared = confirmations(trials, objective)
+    rivals = [pair for pair in zip(compared, chances(compared), strict=True) if pair[0].competes]
+    if not rivals or rivals[0][0].mean is None:
         return ""
-    first, probable = compared[0], chances(compared)
-    sure = (
-        ""
-        if probable is None
-        else f"; it is the best of the {len(compared)} with a probability of {percent(probable[0])}"
-    )
+    first, chance = rivals[0]
+    sure = "" if chance is None else f"; it is the best of the {len(rivals)} with a probability of {percent(chance)}"
     return f"Confirmed by longer training, {first.searched.name} is first with {confirmed_score(first)}{sure}."
 
 
 def confirmed_rows(compared: Sequence[Confirmation]) -> Iterator[Sequence[object]]:
     """Yield a header, and a row a network."""
     yield "network", "searched", "confirmed", "deviation", "seeds", "failed", "chance_of_best"
-    probable: Sequence[float | None] = chances(compared) or [None] * len(compared)
-    for each, chance in zip(compared, probable, strict=True):
+    for each, chance in zip(compared, chances(compared), strict=True):
         seeds = len(each.trials)
         yield each.searched.name, each.searched.reward, each.mean, each.deviation, seeds, each.failed, chance
 

@@ -73,8 +73,8 @@ def search_page(
     Raises:
         RunError: an evaluation in the directory is damaged.
     """
-    words = wording(settings["data"]["dataset"])
-    confirmed = confirmed_table(trials, "html", words)
+    words, objective = wording(settings["data"]["dataset"]), settings["candidate"]["objective"]
+    confirmed = confirmed_table(trials, "html", words, objective)
     sections = {
         "Confirmed by longer training": scrolling(confirmed) + paragraph(CONFIRMED_KEY) if confirmed else "",
         "Best cells beside the fixed points": scrolling(best_cells(trials, form="html", words=words))
@@ -94,7 +94,10 @@ def search_page(
     }
     state = "The search goes on, and this page with it." if refresh else ""
     introduction = " ".join(
-        filter(None, [outcomes(trials), winners(trials), confirmed_winner(trials), state, f"Written {provenance()}."])
+        filter(
+            None,
+            [outcomes(trials), winners(trials), confirmed_winner(trials, objective), state, f"Written {provenance()}."],
+        )
     )
     return page(f"Search on {settings['data']['dataset']}: {run.resolve().name}", introduction, sections, refresh)
 

@@ -21,13 +21,14 @@ DRAWN: Final = 3  # cells in the picture of the best ones
 Row = Sequence[object]
 
 
-def draw(trials: Sequence[Trial], space: Space, objective: str) -> list[Plot]:
+def draw(trials: Sequence[Trial], space: Space, reward: str, objective: str = "geometric_mean") -> list[Plot]:
     """Draw all that some trials allow, in the order in which a report shows it; nothing if none was sampled.
 
     Args:
         trials: the log of a run, in any order and however short.
         space: space that the run samples from.
-        objective: label of what the reward is.
+        reward: label of what it is.
+        objective: name of what it is without costs.
     """
     if not sampled(trials):
         return []
@@ -39,11 +40,9 @@ def draw(trials: Sequence[Trial], space: Space, objective: str) -> list[Plot]:
         return plots
     titled = [(f"{rank}. {t.name}, reward {t.reward:.4f}", t.genotype) for rank, t in enumerate(best[:DRAWN], 1)]
     drawings = cell_drawing.cells([(title, cell) for title, cell in titled if cell is not None])
-    plots.insert(
-        0, Plot("rewards", figures.rewards(reward_curve(trials), fixed, objective), list(_reward_rows(trials)))
-    )
-    if compared := confirmations(trials):
-        plots.insert(0, Plot("confirmed", confirmed_figure(compared, objective), list(confirmed_rows(compared))))
+    plots.insert(0, Plot("rewards", figures.rewards(reward_curve(trials), fixed, reward), list(_reward_rows(trials))))
+    if compared := confirmations(trials, objective):
+        plots.insert(0, Plot("confirmed", confirmed_figure(compared, reward), list(confirmed_rows(compared))))
     plots.append(Plot("cells", drawings, list(cell_rows(best[:DRAWN]))))
     if costs := [cost for cost in figures.COSTS if with_cost(trials, cost)]:
         cells = {cost: with_cost(trials, cost) for cost in costs}

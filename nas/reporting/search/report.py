@@ -64,21 +64,22 @@ def write_report(
         DataError: a frame to show cannot be read.
         OSError: the folder cannot be written or the disk is full.
     """
-    words, next_step = wording(config.data.dataset), retraining(run, preset, config.data.dataset)
+    words, objective = wording(config.data.dataset), config.candidate.objective
+    next_step = retraining(run, preset, config.data.dataset)
     facts = run_facts(trials, config, space, prepared) | {"to train the best cells for use": next_step}
     facts |= beside_random(trials, sisters)
     write_mapping(run / FACTS, facts)
     if not (run / DATA).exists():  # data do not change while a run lasts
         data_plot(prepared).save((run / DATA).parent)
-    drawn = plots.draw(trials, space, label(config.candidate))
+    drawn = plots.draw(trials, space, label(config.candidate), objective)
     pictures = [path.relative_to(run) for path in plots.save(drawn, run) if path.suffix == ".png"]
-    write_text(run / REPORT, report(f"Search on {prepared.dataset.name}", facts, trials, pictures, words))
+    title = f"Search on {prepared.dataset.name}"
+    write_text(run / REPORT, report(title, facts, trials, pictures, words, objective))
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn, refresh))
     notes = "\n".join(filter(None, [words.note, COLUMNS_KEY]))
     places = f"Report and plots: {run / REPORT}, {run / HTML}\nTrain the best cells for use: {next_step}"
-    confirmed = (
-        f"\n{confirmed_table(trials, words=words)}\n{confirmed_winner(trials)}\n" if confirmed_winner(trials) else ""
-    )
+    winner = confirmed_winner(trials, objective)
+    confirmed = f"\n{confirmed_table(trials, words=words, objective=objective)}\n{winner}\n" if winner else ""
     return f"{best_cells(trials, words=words)}\n{notes}\n{confirmed}\n{outcomes(trials)}\n{places}"
 
 
@@ -94,7 +95,7 @@ def redraw(run: Path) -> list[Path]:
     config = replace(config, trials=max(config.trials, len(sampled(trials))))  # a later call may have asked for more
     facts = read_mapping(run / FACTS) if (run / FACTS).exists() else {}
     space = load_space(config.space)
-    drawn = plots.draw(trials, space, label(config.candidate))
+    drawn = plots.draw(trials, space, label(config.candidate), config.candidate.objective)
     paths = plots.save(drawn, run)
     write_text(run / HTML, search_page(run, to_mapping(config), facts, trials, drawn))
     return [*paths, run / HTML]

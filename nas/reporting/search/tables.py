@@ -118,6 +118,7 @@ def report(
     trials: Sequence[Trial],
     plots: Sequence[Path] = (),
     words: Wording = MASKS,
+    objective: str = "geometric_mean",
 ) -> str:
     """Write the text of `report.md`.
 
@@ -127,9 +128,10 @@ def report(
         trials: the whole log.
         plots: PNG files relative to the report, shown in this order; their names are their captions.
         words: what scores are called.
+        objective: name of what rewards are.
     """
     sections = [f"# {title}", "\n".join(f"- **{name}**: {value}" for name, value in facts.items())]
-    if confirmed := confirmed_table(trials, words=words):
+    if confirmed := confirmed_table(trials, words=words, objective=objective):
         sections += ["## Confirmed by longer training", confirmed, CONFIRMED_KEY]
     sections += ["## Best cells beside the fixed points", best_cells(trials, words=words)]
     sections += [words.note, KEY, outcomes(trials)]

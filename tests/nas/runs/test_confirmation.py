@@ -98,5 +98,17 @@ def test_equal_networks_are_best_with_equal_probability_and_failed_ones_with_non
 
 
 def test_no_probability_is_claimed_without_a_spread():
-    assert chances([compared(0.5), compared(0.6)]) is None
-    assert chances([compared(0.1, 0.1, 0.1), compared(0.1, 0.1, 0.1)]) is None
+    assert chances([compared(0.5), compared(0.6)]) == [None, None]
+    assert chances([compared(0.1, 0.1, 0.1), compared(0.1, 0.1, 0.1)]) == [None, None]
+
+
+def test_the_static_network_is_no_rival_where_rewards_are_agreement_with_it():
+    perfect = replace(STATIC, reward=1.0)
+    log = [perfect, PER_FRAME, *SEARCHED, *again(SEARCHED[1], 0.5, 0.6, 0.7), *again(SEARCHED[3], 0.6, 0.7, 0.8)]
+    found = confirmations(log, "agreement")
+    assert [(each.searched.name, each.competes) for each in found] == [("static", False), ("#3", True), ("#1", True)]
+    static, *others = chances(found)
+    assert static is None
+    assert sum(others) == pytest.approx(1)
+    assert others == pytest.approx(chances(found[1:]), abs=0.005)  # of other draws
+    assert all(each.competes for each in confirmations(log, "geometric_mean"))

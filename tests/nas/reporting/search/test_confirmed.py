@@ -1,15 +1,18 @@
 """Searched and confirmed scores stand side by side: in the table, the sentence, the page and the figure's numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from nas.reporting.search.confirmed import confirmed_table, confirmed_winner, percent
 from nas.reporting.search.facts import beside_random
 from nas.reporting.search.page import search_page
 from nas.reporting.search.plots import draw
+from nas.reporting.tabular import ABSENT
 from nas.runs.comparable import Run
 from nas.runs.ranking import ranking
 from nas.runs.trial import Trial
-from nas.settings.config import SearchConfig
+from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.config_files import to_mapping
 from searchspace.space import Space
 
@@ -44,6 +47,29 @@ def test_the_table_has_searched_and_confirmed_scores_the_best_mean_first(run_of)
         f"Confirmed by longer training, {second.name} is first with 0.8000 ± 0.0200 (3); it is the best of the 4 with "
         "a probability of > 99 %."
     )
+
+
+def test_what_agrees_with_itself_is_neither_the_winner_nor_probable(run_of):
+    trials, first, second = confirmed_run(run_of)
+    trials[0] = replace(trials[0], reward=1.0)
+    table = rows(confirmed_table(trials, objective="agreement"))[2:]
+    assert [(row[0], row[-1]) for row in table] == [
+        *(("static", ABSENT), (second.name, "> 99 %"), (first.name, "< 1 %"), ("per_frame", "< 1 %"))
+    ]
+    assert confirmed_winner(trials, "agreement") == (
+        f"Confirmed by longer training, {second.name} is first with 0.8000 ± 0.0200 (3); it is the best of the 3 with "
+        "a probability of > 99 %."
+    )
+    [plot] = [plot for plot in draw(trials, Space.load("paper"), "agreement", "agreement") if plot.name == "confirmed"]
+    assert plot.rows[1][-1] is None
+
+
+def test_the_page_of_a_search_by_agreement_names_a_cell_as_the_winner(tmp_path, run_of):
+    trials, _, second = confirmed_run(run_of)
+    trials[0] = replace(trials[0], reward=1.0)
+    settings = to_mapping(SearchConfig(candidate=CandidateConfig(objective="agreement")))
+    text = search_page(tmp_path, settings, {}, trials, [])
+    assert f"Confirmed by longer training, {second.name} is first with" in text
 
 
 def test_nothing_is_shown_where_nothing_was_confirmed(run_of):
