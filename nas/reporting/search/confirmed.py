@@ -29,14 +29,14 @@ def confirmed_table(
     `form` is tabulate's name of the format, `words` say what scores are called, `objective` what rewards are.
     """
     compared = confirmations(trials, objective)
-    lines = [_line(each, chance) for each, chance in zip(compared, chances(compared), strict=True)]
+    lines = [_line(each, chance, words) for each, chance in zip(compared, chances(compared), strict=True)]
     headers = ("network", "searched", "confirmed", f"{words.miou} %", "best with probability")
     return aligned_table(headers, lines, form) if lines else ""
 
 
-def _line(each: Confirmation, chance: float | None) -> list[str]:
-    scored = each.trials or (each.searched,) * each.exact
-    mious = [trial.metrics["miou"] for trial in scored if "miou" in trial.metrics]
+def _line(each: Confirmation, chance: float | None, words: Wording) -> list[str]:
+    scored, metric = each.trials or (each.searched,) * each.exact, words.search[f"{words.miou} %"]
+    mious = [trial.metrics[metric] for trial in scored if metric in trial.metrics]
     return [
         each.searched.name,
         f"{reward_of(each.searched):.4f}",

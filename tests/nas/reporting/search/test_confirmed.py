@@ -14,6 +14,7 @@ from nas.runs.ranking import ranking
 from nas.runs.trial import Trial
 from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.config_files import to_mapping
+from nas.settings.wording import AGREEMENT, MASKS
 from searchspace.space import Space
 
 
@@ -62,6 +63,20 @@ def test_what_agrees_with_itself_is_neither_the_winner_nor_probable(run_of):
     )
     [plot] = [plot for plot in draw(trials, Space.load("paper"), "agreement", "agreement") if plot.name == "confirmed"]
     assert plot.rows[1][-1] is None
+
+
+def test_the_score_is_the_one_that_has_its_heading_in_the_other_tables(run_of):
+    trials = [
+        replace(trial, metrics=trial.metrics | {"agreement_miou": trial.metrics["miou"] + 0.25}) if trial.ok else trial
+        for trial in confirmed_run(run_of)[0]
+    ]
+    for words, scores in (
+        (MASKS, ["70.00", "50.00", "46.00", "50.00"]),
+        (AGREEMENT, ["95.00", "75.00", "71.00", "75.00"]),
+    ):
+        header, _, *lines = rows(confirmed_table(trials, words=words))
+        assert header[3] == f"{words.miou} %" == next(iter(words.search))
+        assert [line[3] for line in lines] == scores
 
 
 def test_the_page_of_a_search_by_agreement_names_a_cell_as_the_winner(tmp_path, run_of):
