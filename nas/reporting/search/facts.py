@@ -74,7 +74,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "window": config.data.window,
         "reward": explanation(candidate),
         "epochs": candidate.epochs,
-        "train_windows": candidate.windows or len(evaluator.train_windows),
+        "train_windows": len(evaluator.train_windows[: candidate.windows or None]),
         "gaps": " and ".join(map(str, config.data.gaps)),
         "schedule": candidate.schedule,
         "dec_weight": candidate.dec_weight,
