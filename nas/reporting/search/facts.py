@@ -96,7 +96,7 @@ def run_facts(trials: Sequence[Trial], config: SearchConfig, space: Space, prepa
         "precision": compute.precision,
         "threads": compute.threads,
         "machine": machine(),
-        "pace": pace(trials, config.machine.workers),
+        "pace": pace(trials),
         "features": prepared.features.path,
     }
     sentences = SENTENCES | (OF_A_VIDEO if config.data.dataset == BY_NETWORK else {})
@@ -109,16 +109,14 @@ def _score(static_facts: Mapping[str, Any]) -> str:
     return f"mIoU {100 * miou:.2f}" if isinstance(miou, float) else "mIoU unknown"
 
 
-def pace(trials: Sequence[Trial], workers: int) -> str:
-    """Say how many trials an hour were trained, by their wall times."""
+def pace(trials: Sequence[Trial]) -> str:
+    """Say how many trials an hour a worker trained, by their wall times: calls may have had more or fewer workers."""
     times = [trial.seconds for trial in trials if trial.repeat_of is None and trial.number is not None]
     total = sum(times)
     if not total:
         return "no trial was trained"
-    return (
-        f"{len(times)} trials trained in {duration(total / workers)} on {workers} worker{'s' * (workers > 1)}, "
-        f"{3600 * workers * len(times) / total:.0f} an hour"
-    )
+    rate = 3600 * len(times) / total
+    return f"{len(times)} trials trained in {duration(total)} of workers' time, {rate:.0f} an hour on each worker"
 
 
 def beside_random(trials: Sequence[Trial], sisters: Sequence[Run]) -> dict[str, str]:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from cache.datasets.shapes import Shapes
-from nas.reporting.search.facts import run_facts
+from nas.reporting.search.facts import pace, run_facts
+from nas.runs.trial import Trial
 from nas.settings.config import CandidateConfig, SearchConfig
 from searchspace.space import Space
 
@@ -31,3 +32,15 @@ def test_an_epoch_goes_through_the_windows_that_there_are(run_of, asked, used):
     config = SearchConfig(candidate=CandidateConfig(windows=asked))
     facts = run_facts(run_of(2), config, Space.load("paper"), PREPARED)
     assert f"epochs over {used} windows of" in facts["candidates"]
+
+
+def test_the_pace_is_that_of_a_worker_whoever_goes_on_with_the_run(run_of):
+    cell = next(trial.genotype for trial in run_of(2) if trial.genotype)
+    done = {"genotype": cell, "status": "finished", "reward": 0.5}
+    trials = [Trial(number=0, seconds=60, **done), Trial(number=1, seconds=120, **done)]
+    others = [
+        Trial(number=2, repeat_of=0, **done),
+        Trial(fixed_point="per_frame", status="finished", reward=0.5, seconds=9),
+    ]
+    assert pace([*trials, *others]) == "2 trials trained in 3 min of workers' time, 40 an hour on each worker"
+    assert pace(others) == "no trial was trained"
