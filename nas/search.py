@@ -16,7 +16,7 @@ from nas.runs.failures import FailureGuard
 from nas.runs.progress import Progress
 from nas.runs.random_search import sister_runs
 from nas.runs.ranking import fixed_points as means_of_fixed_points
-from nas.runs.store import RunStore
+from nas.runs.store import RunStore, read_inputs
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
 from nas.settings.automatic import load_space, require_number, resolve_auto
@@ -85,6 +85,7 @@ def main(arguments: Arguments) -> None:
         log_to(store.directory / "search.log")
         log.info("run %s, seed %d, %s on %s", store.directory, config.seed, config.strategy, data)
         store.bind("data", data)
+        preset = remembered_preset(store, arguments)
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
         if config.candidate.cost == "latency":
@@ -95,9 +96,7 @@ def main(arguments: Arguments) -> None:
             from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait
 
             sisters = [] if refresh else sister_runs(read_run(store.directory), settings_of)
-            return write_report(
-                store.directory, store.trials, config, space, prepared, refresh, sisters, arguments.preset
-            )
+            return write_report(store.directory, store.trials, config, space, prepared, refresh, sisters, preset)
 
         with closing(make_executor(config, prepared.evaluator)) as executor, closing(Curves(store.directory)) as curves:
             evaluate_fixed_points(executor, store, fixed_points, config)
@@ -137,6 +136,16 @@ def run_directory(arguments: Arguments, data: str, config: SearchConfig) -> Path
         require(one_name, "fork must be the name of a folder beside --run", arguments.fork)
         return arguments.run.parent / arguments.fork
     return arguments.run or default_directory(Path("runs"), data, config)
+
+
+def remembered_preset(store: RunStore, arguments: Arguments) -> str | None:
+    """Return the preset of a call, or else that of the run which it goes on with or starts from, and note it."""
+    runs = [store.directory, *([arguments.run] if arguments.run else [])]
+    presets = [arguments.preset, *(read_inputs(run).get("preset") for run in runs)]
+    preset: str | None = next(filter(None, presets), None)
+    if preset is not None:
+        store.note("preset", preset)
+    return preset
 
 
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:

@@ -6,11 +6,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from nas.runs.store import INPUTS_FILE, leaves, read_settings, read_trials
+from nas.runs.store import leaves, read_inputs, read_settings, read_trials
 from nas.runs.trial import Trial
 from nas.settings.commands import invocation
 from nas.settings.config import SearchConfig, StrategyName
-from nas.settings.config_files import identity, read_mapping, to_mapping
+from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError
 
 UNKNOWN: Final = "unknown"
@@ -40,7 +40,7 @@ def read_run(directory: Path) -> Run:
     trials = read_trials(directory)
     numbered = {trial.number: trial for trial in trials if trial.number is not None}
     sampled = tuple(numbered[place] for place in takewhile(numbered.__contains__, range(len(numbered))))
-    inputs = read_mapping(directory / INPUTS_FILE) if (directory / INPUTS_FILE).exists() else {}
+    inputs = read_inputs(directory)
     others = tuple(trial for trial in trials if trial.number is None)
     features, data = str(inputs.get("features", UNKNOWN)), str(inputs.get("data", config.data.dataset))
     return Run(directory, config, sampled, features, others, data)

@@ -1,7 +1,7 @@
 """RunStore: a run's directory, a search on disk, written by one process at a time, whose log of trials is the truth.
 
 - `config.yaml`: the settings the run was created with.
-- `inputs.yaml`: what it was computed from and is known only later, such as the fingerprint of its features.
+- `inputs.yaml`: what it was computed from and is known only later, such as the fingerprint of its features, and notes.
 - `strategy.pt`: what the strategy had learnt some trials ago, if it saves that; else it learns from the log anew.
 - `trials.jsonl`: one line a trial, in the order of finishing, with a checksum of the rest of its line; a trial that
   `append` returned from is on disk.
@@ -104,12 +104,15 @@ class RunStore:
         Raises:
             RunError: the run was computed from something else.
         """
-        path = self.directory / INPUTS_FILE
-        bound = read_mapping(path) if path.exists() else {}
+        bound = read_inputs(self.directory)
         if name in bound and self._trials:
             _compare(self.directory, bound, {name: value})
         else:
-            write_mapping(path, {**bound, name: value})
+            self.note(name, value)
+
+    def note(self, name: str, value: str | int | float) -> None:
+        """Note what changes no number, such as how the run was called, in place of what was noted before."""
+        write_mapping(self.directory / INPUTS_FILE, {**read_inputs(self.directory), name: value})
 
 
 def is_run(directory: Path) -> bool:
@@ -134,6 +137,12 @@ def read_settings(directory: Path) -> SearchConfig:
         RunError: there is no run, or its settings are damaged or of a version that is not read.
     """
     return from_run(read_config(directory), str(directory))
+
+
+def read_inputs(directory: Path) -> dict[str, Any]:
+    """Return what a run is computed from, and notes, by name; nothing if none is there. Raises RunError for damage."""
+    path = directory / INPUTS_FILE
+    return read_mapping(path) if path.exists() else {}
 
 
 def read_trials(directory: Path) -> list[Trial]:

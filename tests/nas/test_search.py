@@ -11,7 +11,7 @@ import pytest
 from nas.runs.confirmation import final_ranking
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
-from nas.search import require_streamed_scores, search, warn_of_harm
+from nas.search import Arguments, remembered_preset, require_streamed_scores, search, warn_of_harm
 from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.errors import RunError
 from nas.training.candidates.beside_search import confirm, evaluate_fixed_points
@@ -234,6 +234,20 @@ def test_rewards_of_windows_are_not_mixed_with_streamed_ones(tmp_path):
         store.append(Trial(number=2, status="finished", reward=0.5, metrics={"miou": 0.4}))
         with pytest.raises(RunError, match=f"{tmp_path} were scored otherwise than today: .*--fork"):
             require_streamed_scores(store)
+
+
+def test_a_run_remembers_its_preset_and_hands_it_to_those_that_start_from_it(tmp_path):
+    def preset_in(name, **words):
+        with RunStore.open(tmp_path / name, identity={}, config={}) as store:
+            return remembered_preset(store, Arguments(**words))
+
+    assert preset_in("bare") is None
+    assert preset_in("run", preset="laptop") == "laptop"
+    assert preset_in("run", run=tmp_path / "run") == "laptop"
+    assert preset_in("fork", run=tmp_path / "run", fork="fork") == "laptop"
+    assert preset_in("fork") == "laptop"
+    assert preset_in("run", run=tmp_path / "run", preset="quick") == "quick"
+    assert preset_in("run") == "quick"
 
 
 NAMED = {"per_frame": None, "a": SPACE.uniform(np.random.default_rng(0))}

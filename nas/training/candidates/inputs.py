@@ -22,11 +22,10 @@ from cache.images import scaled_size
 from cache.static.network import LOW, load_checkpoint
 from cache.static.sources import TRUSTED
 from nas.networks.class_names import check_classes
-from nas.runs.store import INPUTS_FILE
+from nas.runs.store import read_inputs
 from nas.settings.automatic import load_space, require_number
 from nas.settings.compute import Compute, resolve, threads_of_worker
 from nas.settings.config import DataConfig, SearchConfig
-from nas.settings.config_files import read_mapping
 from nas.settings.errors import RunError
 from nas.training.candidates.evaluator import EvaluatorSpec
 from nas.training.candidates.windows import meta_windows
@@ -163,8 +162,7 @@ def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: 
         DataError: the data or the encoder weights are missing or wrong.
         RunError: there is no such checkpoint, and the search's device, which would train it, is not here.
     """
-    inputs = run / INPUTS_FILE
-    bound = read_mapping(inputs).get("features") if inputs.exists() else None
+    bound = read_inputs(run).get("features")
     size, learnt = scaled_size(dataset.size, config.data.scale), with_stills(dataset, config.data)
     low = halved_features(config)
     for path in sorted(cache_dir.glob(f"static/{dataset.name}-*/network.pt")):

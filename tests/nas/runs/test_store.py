@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.runs.store import RunStore, read_config, read_settings, read_trials
+from nas.runs.store import RunStore, read_config, read_inputs, read_settings, read_trials
 from nas.runs.trial import Trial
 from nas.settings import older_files
 from nas.settings.config import CandidateConfig, SearchConfig, StaticConfig
@@ -295,6 +295,19 @@ def test_inputs_known_later_are_kept_and_compared(tmp_path):
     with opened(tmp_path) as store, pytest.raises(RunError, match=r"features: 3fe0 in the run, 99aa now\n.*--fork"):
         store.bind("features", "99aa")
     assert (tmp_path / "inputs.yaml").read_text().endswith("\nfeatures: 3fe0\nwindows: 42\n")
+
+
+def test_a_note_is_kept_beside_the_inputs_and_may_change(tmp_path):
+    assert read_inputs(tmp_path) == {}
+    with opened(tmp_path) as store:
+        store.bind("features", "3fe0")
+        store.note("preset", "laptop")
+        store.append(sampled(0))
+    with opened(tmp_path) as store:
+        store.bind("features", "3fe0")
+        assert read_inputs(tmp_path) == {"features": "3fe0", "preset": "laptop"}
+        store.note("preset", "quick")
+    assert read_inputs(tmp_path) == {"features": "3fe0", "preset": "quick"}
 
 
 def test_what_is_no_run_is_not_read(tmp_path):
