@@ -89,7 +89,7 @@ def main(arguments: Arguments) -> None:
         prepared = prepare(config, compute)
         store.bind("features", prepared.features.fingerprint)
         if config.candidate.cost == "latency":
-            table = latencies_of_run(store, prepared, space)
+            table = latencies_of_run(store, prepared, space, require_number(config.compute.threads))
             prepared = replace(prepared, evaluator=replace(prepared.evaluator, latencies=table))
 
         def report(refresh: int | None = None) -> str:

@@ -2,7 +2,10 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+
+import torch
 
 from baselines.fixed_points import FIXED_POINTS
 from cache.static.network import LOW, StaticNetwork, load_checkpoint
@@ -20,15 +23,23 @@ log = logging.getLogger(__name__)
 FILE: Final = "latencies.yaml"
 
 
-def latencies_of_run(store: RunStore, prepared: Prepared, space: Space) -> LatencyTable:
+def latencies_of_run(store: RunStore, prepared: Prepared, space: Space, threads: int) -> LatencyTable:
     """Read the table that the trials of a run were rewarded by, or measure and keep one if there are none yet.
+
+    Args:
+        store: of the run.
+        prepared: static network, working size and device.
+        space: space that cells are of.
+        threads: CPU threads to measure with: one worker's, so that rewards do not depend on how many workers there are.
 
     Raises:
         RunError: the file is damaged, or gone or another's although trials were rewarded by it.
     """
     path = store.directory / FILE
     if not store.trials:  # a file that is there may be of other settings
-        write_mapping(path, _measure(prepared, space).to_plain())
+        with _cpu_threads(threads):
+            table = _measure(prepared, space)
+        write_mapping(path, table.to_plain())
     elif not path.exists():
         raise RunError(
             f"{path} is gone, by which the trials of this run were rewarded; restore it from a copy, or start a new "
@@ -40,6 +51,17 @@ def latencies_of_run(store: RunStore, prepared: Prepared, space: Space) -> Laten
         raise RunError(f"{path} is no table of latencies ({error}); restore it from a copy") from error
     store.bind("latencies", table.fingerprint)
     return table
+
+
+@contextmanager
+def _cpu_threads(count: int) -> Iterator[None]:
+    """Give PyTorch so many CPU threads, and then those that it had."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _measure(prepared: Prepared, space: Space) -> LatencyTable:

@@ -9,6 +9,7 @@ from baselines.fixed_points import FIXED_POINTS
 from cache.static.network import StaticNetwork, save_checkpoint
 from nas.evaluation import latency_table
 from nas.evaluation.latency_parts import parts_of
+from nas.evaluation.latency_table import LatencyTable
 from nas.networks.heads import build_head
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
@@ -44,25 +45,40 @@ def opened(folder):
 
 def test_a_run_that_goes_on_has_the_table_that_it_began_with(prepared, tmp_path):
     with opened(tmp_path) as store:
-        table = latencies_of_run(store, prepared, SPACE)
+        table = latencies_of_run(store, prepared, SPACE, threads=1)
         store.append(Trial(number=0, status="failed", error="lost"))
     with opened(tmp_path) as store:
-        assert latencies_of_run(store, prepared, SPACE) == table
+        assert latencies_of_run(store, prepared, SPACE, threads=1) == table
     static = StaticNetwork(3, auxiliary=False)
     for cell in filter(None, FIXED_POINTS.values()):  # whose operations the space does not have
         head = build_head(cell, static.channels, 3, seed=0)
         assert {str(part) for part in parts_of(head, table.grids)} <= table.times.keys()
 
 
+def test_a_table_is_measured_with_the_threads_of_one_worker(prepared, tmp_path, monkeypatch):
+    threads = []
+
+    def measure(parts, grids, *_):
+        threads.append(torch.get_num_threads())
+        return LatencyTable(grids, {str(part): 1.0 for part in parts})
+
+    monkeypatch.setattr("nas.training.candidates.latencies.measure_table", measure)
+    before = torch.get_num_threads()
+    with opened(tmp_path) as store:
+        latencies_of_run(store, prepared, SPACE, threads=before + 1)
+    assert threads == [before + 1]
+    assert torch.get_num_threads() == before
+
+
 def test_a_table_that_is_gone_is_not_measured_again_under_trials(prepared, tmp_path):
     with opened(tmp_path) as store:
-        latencies_of_run(store, prepared, Space.load("paper", blocks=2))
+        latencies_of_run(store, prepared, Space.load("paper", blocks=2), threads=1)
         (tmp_path / FILE).unlink()
-        latencies_of_run(store, prepared, SPACE)  # there are none yet
+        latencies_of_run(store, prepared, SPACE, threads=1)  # there are none yet
         store.append(Trial(number=0, status="failed", error="lost"))
         (tmp_path / FILE).unlink()
         with pytest.raises(RunError, match=f"{FILE} is gone, by which the trials of this run were rewarded; restore"):
-            latencies_of_run(store, prepared, SPACE)
+            latencies_of_run(store, prepared, SPACE, threads=1)
         assert not (tmp_path / FILE).exists()
 
 
@@ -77,9 +93,9 @@ def test_a_table_that_is_gone_is_not_measured_again_under_trials(prepared, tmp_p
 )
 def test_a_table_that_is_not_the_runs_is_refused(prepared, tmp_path, damage, words):
     with opened(tmp_path) as store:
-        latencies_of_run(store, prepared, SPACE)
+        latencies_of_run(store, prepared, SPACE, threads=1)
         store.append(Trial(number=0, status="failed", error="lost"))
         path = tmp_path / FILE
         path.write_text(damage(path.read_text()))
         with pytest.raises(RunError, match=words):
-            latencies_of_run(store, prepared, SPACE)
+            latencies_of_run(store, prepared, SPACE, threads=1)
