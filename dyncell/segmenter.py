@@ -65,7 +65,7 @@ class Segmenter:
         """Name of each class; a label is a place in it."""
         self.colours: tuple[tuple[int, int, int], ...] = tuple((r, g, b) for r, g, b in self._facts["colours"])
         """RGB of each class, 0 to 255: `np.array(network.colours, np.uint8)[labels]` is a picture."""
-        self._memory: tuple[tuple[int, int], Labeller] | None = None
+        self._memory: tuple[tuple[int, ...], Labeller] | None = None
         self._warm_up()
 
     def segment(self, frame: Pixels) -> Pixels:
@@ -82,14 +82,15 @@ class Segmenter:
             NonFiniteError: the network makes of it what is no number.
         """
         pixels = _checked(frame)
-        size = working_size((pixels.shape[0], pixels.shape[1]), self._facts, self._scale)
         if self._memory is None:
-            self._memory = size, Labeller(self._network, size, self._compute, self._cut)
+            size = working_size((pixels.shape[0], pixels.shape[1]), self._facts, self._scale)
+            self._memory = pixels.shape, Labeller(self._network, size, self._compute, self._cut)
         remembered, label = self._memory
-        if size != remembered:
+        if pixels.shape != remembered:
             raise ValueError(
-                "a frame of {}x{} is looked at in {}x{}, but those before it were in {}x{}; call reset() where "
-                "another video begins".format(*pixels.shape[:2], *size, *remembered)
+                "a frame is {}x{}, but those before it were {}x{}; call reset() where another video begins".format(
+                    *pixels.shape[:2], *remembered[:2]
+                )
             )
         return label(pixels)
 
