@@ -25,7 +25,7 @@ from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.config_files import identity, to_mapping
 from nas.settings.errors import RunError, require
 from nas.settings.seeding import stream
-from nas.strategies.strategy import Exportable, Resumable, Strategy
+from nas.strategies.strategy import CostAware, Exportable, Resumable, Strategy
 from nas.training.candidates.beside_search import confirm, evaluate_fixed_points
 from nas.training.candidates.collect import collect
 from nas.training.candidates.early_stopping import EarlyStopping, Halfway
@@ -70,6 +70,7 @@ def main(arguments: Arguments) -> None:
     from nas.settings.compute import resolve
     from nas.strategies.catalog import make_strategy, settings_of
     from nas.strategies.saved_strategy import SavedStrategy
+    from nas.training.candidates.counting import counted_costs
     from nas.training.candidates.inputs import data_of, prepare, with_teacher
     from nas.training.candidates.latencies import latencies_of_run
 
@@ -91,6 +92,8 @@ def main(arguments: Arguments) -> None:
         if config.candidate.cost == "latency":
             table = latencies_of_run(store, prepared, space, require_number(config.compute.threads))
             prepared = replace(prepared, evaluator=replace(prepared.evaluator, latencies=table))
+        if isinstance(strategy, CostAware) and config.candidate.max_cost is not None:
+            strategy.know_costs(counted_costs(prepared, space))
 
         def report(refresh: int | None = None) -> str:
             from nas.reporting.search.report import write_report  # loads matplotlib, for which no candidate need wait

@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from cache.static.network import LOW, StaticNetwork, deepest
-from nas.networks.heads import Head
 from nas.networks.inference import for_inference
 from searchspace.choices import Choice
-from searchspace.genotype import Block
+from searchspace.genotype import Block, Genotype
 from searchspace.modules.attention import Attention
-from searchspace.modules.cell import CellBlock
+from searchspace.modules.cell import CellBlock, needs_of
 from searchspace.modules.layers import ConvNormReLU, resize
 from searchspace.modules.operations import OPERATIONS
 from searchspace.space import Space
@@ -48,18 +47,18 @@ class Part:
         return " ".join(filter(None, (self.kind, str(self.of), grids)))
 
 
-def parts_of(head: Head, grids: Grids) -> Iterator[Part]:
+def parts_of(genotype: Genotype, grids: Grids) -> Iterator[Part]:
     """Yield the parts of a cell's later frame, each as often as it runs."""
-    assert head.genotype is not None
-    yield from _encoders(head.needs)
-    maps = {source: grids[_feature(source)] for source in head.genotype.sources}
+    genotype = genotype.canonical()
+    yield from _encoders(needs_of(genotype))
+    maps = {source: grids[_feature(source)] for source in genotype.sources}
     yield from _adapters(maps, grids)
-    for index, block in enumerate(head.genotype.blocks):
+    for index, block in enumerate(genotype.blocks):
         yield from (Part("operation", operation, (maps[name],)) for name, operation in block.pairs)
         one, two = (maps[name] for name in block.inputs)
         yield Part("aggregation", block.aggregation_as_read, (one, two))
         maps[f"block{index}"] = one if "slots" in block.aggregation.arguments else max(one, two)
-    ends, fine = head.genotype.loose_ends, grids["dec"]
+    ends, fine = genotype.loose_ends, grids["dec"]
     yield from (Part("end", grids=(maps[f"block{index}"], fine)) for index in ends)
     yield Part("reduce", grids=len(ends) * (fine,))
     yield Part("classifier", grids=(fine,))

@@ -24,6 +24,7 @@ from nas.networks.heads import Head
 from nas.networks.inference import for_inference
 from nas.settings.compute import Compute
 from nas.settings.errors import RunError
+from searchspace.genotype import Genotype
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,12 @@ class LatencyTable:
         Raises:
             RunError: a part of the cell is not in the table, as it is not of the space.
         """
-        later = 1.0 if head.genotype is None else sum(map(self._time, parts_of(head, self.grids)))
+        later = 1.0 if head.genotype is None else self.later(head.genotype)
         return {"relative_latency": over_clip(1.0, later, refresh), "relative_latency_later": later}
+
+    def later(self, genotype: Genotype) -> float:
+        """Predict the time of a later frame of a cell. Raises RunError as `costs` does."""
+        return sum(map(self._time, parts_of(genotype, self.grids)))
 
     def _time(self, part: Part) -> float:
         if str(part) not in self.times:

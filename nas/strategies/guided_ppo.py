@@ -10,7 +10,7 @@ Ours: old log-probabilities are those of the controller at the start of an updat
 the baseline is the mean of the rewards in an update; and no cell is proposed twice while there are others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,6 +81,9 @@ class GuidedPPO:
             return
         self._update(torch.from_numpy(tokens), torch.from_numpy(rewards))
         self.samples = self._sample(self.config.samples, "samples", len(rewards))
+
+    def know_costs(self, cost_of: Callable[[Genotype], float]) -> None:
+        self.predictor.know_costs(cost_of)
 
     def _ranked(self) -> Tokens:
         """Return cells (n, D) that may be proposed, what to propose first."""

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from nas.training.candidates.objective import factors_of_costs
 from searchspace.encoding import Encoding, Features
+from searchspace.genotype import Genotype
 from searchspace.space import Space
 
 Tokens = npt.NDArray[np.int64]
@@ -37,17 +38,23 @@ class Predictor:
 
     It sees cells in two ways, as what is decided where and as what their result flows through, and believes the one
     that predicts cells left out better. Under a target it is what they are worth that it predicts so, and, seeing them
-    in both ways at once, the logarithm of what they cost; what the target takes from that follows.
+    in both ways at once, the logarithm of what they cost, unless that can be counted (`know_costs`); what the target
+    takes from that follows.
     """
 
     def __init__(self, space: Space, target: CostTarget | None = None) -> None:
-        self._target, self._costs = target, BayesianRidge()
+        self._space, self._target, self._costs = space, target, BayesianRidge()
+        self._cost_of: Callable[[Genotype], float] | None = None
         encoding = Encoding(space)
         self._views: tuple[Callable[[Tokens], Features], ...] = (encoding.encode_tokens, encoding.encode_flow)
         self._view: Callable[[Tokens], Features] = encoding.encode_tokens
         self._model: BayesianRidge | None = None
         self.explained = 0.0
         """Share of the squared error of the mean reward that it saves on cells left out; at most 1."""
+
+    def know_costs(self, cost_of: Callable[[Genotype], float]) -> None:
+        """Count what cells cost from now on, and learn it no longer."""
+        self._cost_of = cost_of
 
     @property
     def knows(self) -> bool:
@@ -66,7 +73,8 @@ class Predictor:
         with threadpool_limits(limits=1):
             if self._target is not None:
                 assert costs is not None, "rewards under a target need costs"
-                self._costs.fit(self._both_views(tokens), np.log(costs))
+                if self._cost_of is None:
+                    self._costs.fit(self._both_views(tokens), np.log(costs))
                 rewards = rewards / factors_of_costs(costs, self._target.limit)
             fitted = [(*_fit(view(tokens).astype(np.float64), rewards), view) for view in self._views]
         self.explained, self._model, self._view = max(fitted, key=lambda each: each[0])
@@ -79,8 +87,14 @@ class Predictor:
             deviation = np.sqrt(np.maximum(deviation**2 - 1 / self._model.alpha_, 0))  # less the noise of a trial
             if self._target is None:
                 return mean, deviation
-            factors = factors_of_costs(np.exp(self._costs.predict(self._both_views(tokens))), self._target.limit)
+            factors = factors_of_costs(self._costs_of(tokens), self._target.limit)
         return mean * factors, deviation * factors
+
+    def _costs_of(self, tokens: Tokens) -> Values:
+        if self._cost_of is not None:
+            return np.array([self._cost_of(self._space.genotype(tuple(row))) for row in tokens.tolist()])
+        costs: Values = np.exp(self._costs.predict(self._both_views(tokens)))
+        return costs
 
     def _both_views(self, tokens: Tokens) -> Values:
         return np.concatenate([view(tokens) for view in self._views], 1).astype(np.float64)

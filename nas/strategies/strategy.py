@@ -4,6 +4,7 @@ A strategy is a pure function of its seed and of what it was told, in order. Rep
 strategy of the same seed therefore rebuilds it, which is how a run resumes. What else it can do is optional.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,3 +49,11 @@ class Exportable(Strategy, Protocol):
 
     def export(self, directory: Path) -> None:
         """Write files to `directory`."""
+
+
+@runtime_checkable
+class CostAware(Strategy, Protocol):
+    """A strategy that uses what cells cost under a target: that can be counted for cells that nobody has trained."""
+
+    def know_costs(self, cost_of: Callable[[Genotype], float]) -> None:
+        """Take what counts a cell's cost as the target does; called once, before anything is asked or told."""

@@ -57,13 +57,11 @@ class DynamicCell(nn.Module):
         """
         super().__init__()
         self.genotype, width = genotype, channels["dec"]
-        read = {_feature(source) for source in genotype.sources if not source.startswith("key.")} - {"dec"}
-        whole = {"layer2"} if any(not name.startswith("low.") for name in read) else set()
-        self.needs = frozenset(read | whole)
-        """Features of a later frame that are read; `layer2` with all deeper layers, as it has the grid of `dec`."""
+        self.needs = needs_of(genotype)
+        """Features of a later frame that are read."""
         self._key = tuple(name for name in REMEMBERED if f"key.{name}" in genotype.sources)
         past = tuple(name for name in REMEMBERED if f"past.{name}" in genotype.sources)
-        self._past = past if whole or "dec" in past else (*past, "dec")  # the grid of the next one
+        self._past = past if "layer2" in self.needs or "dec" in past else (*past, "dec")  # the grid of the next one
         adapters = sorted({_adapter(source) for source in genotype.sources} - {"dec"})
         self.adapters = nn.ModuleDict(
             {name: ConvNormReLU(channels[name.removeprefix(LOW)], width) for name in adapters}
@@ -153,6 +151,12 @@ class CellBlock(nn.Module):
         """Make the entry that an attention will keep of a slot; `frame` is the slot's place in the clip."""
         assert isinstance(self.aggregation, Attention)
         return self.aggregation.encode(self.second(x2), (query.shape[-2], query.shape[-1]), frame)
+
+
+def needs_of(genotype: Genotype) -> frozenset[str]:
+    """Name the features of a later frame that a cell reads; `layer2` with all deeper layers, for the grid of `dec`."""
+    read = {_feature(source) for source in genotype.sources if not source.startswith("key.")} - {"dec"}
+    return frozenset(read | ({"layer2"} if any(not name.startswith("low.") for name in read) else set()))
 
 
 def _feature(source: str) -> str:

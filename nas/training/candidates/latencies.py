@@ -8,10 +8,9 @@ from typing import Final
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
-from cache.static.network import LOW, StaticNetwork, load_checkpoint
+from cache.static.network import LOW, load_checkpoint
 from nas.evaluation.latency_parts import Grids, Part, parts_of, parts_of_space
 from nas.evaluation.latency_table import LatencyTable, grids_of, measure_table
-from nas.networks.heads import build_head
 from nas.runs.store import RunStore
 from nas.settings.config_files import read_mapping, write_mapping
 from nas.settings.errors import RunError
@@ -70,12 +69,12 @@ def _measure(prepared: Prepared, space: Space) -> LatencyTable:
     network, _ = load_checkpoint(prepared.evaluator.static_checkpoint)
     static = network.to(compute.device).freeze()
     grids = grids_of(static, prepared.size, halved=any(name in LOW for name in space.inputs))
-    parts = [*parts_of_space(space, grids), *_parts_of_fixed_points(static, grids)]
+    parts = [*parts_of_space(space, grids), *_parts_of_fixed_points(grids)]
     log.info("measuring the latencies of %d blocks, once for this run", len(set(parts)))
     return measure_table(parts, grids, static, prepared.size, compute)
 
 
-def _parts_of_fixed_points(static: StaticNetwork, grids: Grids) -> Iterator[Part]:
+def _parts_of_fixed_points(grids: Grids) -> Iterator[Part]:
     for cell in FIXED_POINTS.values():
         if cell is not None:
-            yield from parts_of(build_head(cell, static.channels, static.classes, seed=0), grids)
+            yield from parts_of(cell, grids)

@@ -57,7 +57,7 @@ def test_the_parts_of_a_cell_written_out():
             Block(("past.layer4", "low.layer4"), (SKIP, SKIP), CONCAT),
         )
     )
-    found = sorted(map(str, parts_of(head(cell), GRIDS)))
+    found = sorted(map(str, parts_of(cell, GRIDS)))
     assert found == sorted(
         [
             *("encoder layer4", "encoder low.layer4"),  # the next frame's past.layer4, and the halved frame
@@ -75,7 +75,7 @@ def test_the_parts_of_a_cell_do_the_multiply_adds_of_its_whole_later_frame(name)
     for cell in cells(Space.load(name)):
         made = VideoNetwork(STATIC, head(cell))
         with torch.no_grad():
-            runs = [runner(part, static, image) for part in parts_of(made.head, GRIDS)]
+            runs = [runner(part, static, image) for part in parts_of(cell, GRIDS)]
             counted = multiply_adds(lambda runs=runs: [run() for run in runs])
         assert counted == count_costs(made, SIZE)["macs_later"]
 
@@ -85,7 +85,7 @@ def test_the_parts_of_a_cell_do_the_multiply_adds_of_its_whole_later_frame(name)
 def test_every_part_of_every_cell_is_a_part_of_its_space(name, size):
     space, grids = Space.load(name), grids_of(STATIC, size, halved=True)
     known = set(parts_of_space(space, grids))
-    assert all(known.issuperset(parts_of(head(cell), grids)) for cell in cells(space))
+    assert all(known.issuperset(parts_of(cell, grids)) for cell in cells(space))
 
 
 def test_a_later_frame_costs_the_sum_of_its_parts_and_a_clip_its_key_frame_too():

@@ -114,6 +114,24 @@ def test_under_a_target_it_finds_the_kink_that_a_line_through_the_rewards_misses
     assert (aware.predict(unseen)[1][dearer] > 0).all()
 
 
+def test_costs_that_are_counted_are_not_learnt():
+    target, (tokens, _), (unseen, _) = 0.6, draw(60), draw(200, seed=1)
+    worths = 0.6 + 0.02 * additive(tokens)
+
+    def cost_of(cell):  # which nothing that the predictor sees would tell it
+        return 0.3 + int(cell.key, 16) % 1000 / 1000
+
+    def factors(cells):
+        return np.minimum(1, target / np.array([cost_of(SPACE.genotype(tuple(row))) for row in cells.tolist()]))
+
+    aware, plain = Predictor(SPACE, CostTarget("cost", target)), Predictor(SPACE)
+    aware.know_costs(cost_of)
+    aware.fit(tokens, worths * factors(tokens), target / factors(tokens))
+    plain.fit(tokens, worths)
+    for ours, theirs in zip(aware.predict(unseen), plain.predict(unseen), strict=True):
+        np.testing.assert_allclose(ours, theirs * factors(unseen))
+
+
 def test_a_target_that_no_cell_reaches_changes_nothing():
     tokens, noise = draw(60)
     rewards = 0.6 + 0.02 * (additive(tokens) + noise)

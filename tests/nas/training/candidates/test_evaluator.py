@@ -145,11 +145,9 @@ def test_relative_costs_are_those_of_the_whole_network(at_full_size, name, refre
 
 
 def test_costs_in_time_are_those_of_the_table_and_a_target_is_about_them(spec, remembered):
-    static, _ = load_checkpoint(spec.static_checkpoint)
     grids = {name: size[:2] for name, size in SIZES.items()}
-    head = build_head(REMEMBERS, static.channels, CLASSES, 0)
-    table = LatencyTable(grids, {str(part): 0.125 for part in parts_of(head, grids)})
-    later = 0.125 * len(list(parts_of(head, grids)))
+    table = LatencyTable(grids, {str(part): 0.125 for part in parts_of(REMEMBERS, grids)})
+    later = 0.125 * len(list(parts_of(REMEMBERS, grids)))
     candidate = replace(CANDIDATE, cost="latency", max_cost=0.1)
     timed = replace(spec, candidate=candidate, latencies=table).build()
     trial = timed(Job(number=0, genotype=REMEMBERS, seed=1))
