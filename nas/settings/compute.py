@@ -21,7 +21,7 @@ class Compute:
 
     device: torch.device
     dtype: torch.dtype | None
-    """Precision of convolutions under `autocast`; None is float32 throughout."""
+    """Precision of convolutions under `autocast`; None is float32, which cuDNN multiplies as TF32."""
 
     @property
     def kind(self) -> str:
