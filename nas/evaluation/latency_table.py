@@ -20,7 +20,6 @@ from xxhash import xxh3_64_hexdigest
 from cache.static.network import FEATURES, LOW, StaticNetwork
 from nas.evaluation.latency_parts import Grid, Grids, Part, parts_of, runner
 from nas.evaluation.network_cost import over_clip, turns
-from nas.networks.heads import Head
 from nas.networks.inference import for_inference
 from nas.settings.compute import Compute
 from nas.settings.errors import RunError
@@ -44,22 +43,18 @@ class LatencyTable:
     times: Mapping[str, float]
     """Time of each part, by the part as it is written."""
 
-    def costs(self, head: Head, refresh: int) -> dict[str, float]:
+    def costs(self, genotype: Genotype | None, refresh: int) -> dict[str, float]:
         """Predict `relative_latency_later`, of a later frame, and `relative_latency`, of a clip with its key frame.
 
         Args:
-            head: with any weights.
+            genotype: of a cell; None for the per-frame network.
             refresh: frames from one key frame to the next; 0 has none after a clip's first.
 
         Raises:
             RunError: a part of the cell is not in the table, as it is not of the space.
         """
-        later = 1.0 if head.genotype is None else self.later(head.genotype)
+        later = 1.0 if genotype is None else sum(map(self._time, parts_of(genotype, self.grids)))
         return {"relative_latency": over_clip(1.0, later, refresh), "relative_latency_later": later}
-
-    def later(self, genotype: Genotype) -> float:
-        """Predict the time of a later frame of a cell. Raises RunError as `costs` does."""
-        return sum(map(self._time, parts_of(genotype, self.grids)))
 
     def _time(self, part: Part) -> float:
         if str(part) not in self.times:

@@ -66,8 +66,7 @@ class GuidedPPO:
     def ask(self) -> Genotype:
         ranked = self._ranked()
         tokens = next((tokens for tokens in ranked if self._cell(tokens).key not in self._keys), ranked[0])
-        self._note(tokens)
-        return self._cell(tokens)
+        return self._note(tokens)
 
     @single_thread()
     def tell(self, trial: Trial) -> None:
@@ -141,9 +140,11 @@ class GuidedPPO:
         rewards, costs = ([values[number] for number in known] for values in (self.rewards, self.costs))
         return tokens, np.array(rewards, np.float64), np.array(costs, np.float64)
 
-    def _note(self, tokens: Tokens) -> None:
+    def _note(self, tokens: Tokens) -> Genotype:
+        cell = self._cell(tokens)
         self.asked.append(tokens.copy())  # or it would hold on to the thousands that it was chosen from
-        self._keys.add(self._cell(tokens).key)
+        self._keys.add(cell.key)
+        return cell
 
     def _cell(self, tokens: Tokens) -> Genotype:
         return self.space.genotype(tuple(tokens.tolist()))

@@ -3,7 +3,8 @@
 A Bayesian ridge over what is decided where, how often each choice is made and what goes with what, or over what a
 cell's result flows through: it fits in milliseconds, finds its penalties itself, and says how sure it is.
 
-Under a target of cost a reward has a kink that a line misses, so that worth and cost are learnt apart.
+Under a target of cost a reward has a kink that a line misses, so that worth is learnt apart from cost, which is counted
+where it can be.
 """
 
 from collections.abc import Callable

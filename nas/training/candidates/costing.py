@@ -76,7 +76,7 @@ class Costing:
         later = self._encoder_macs(head.needs) + counts["macs"]
         relative = (over_clip(self._per_frame, later, self._refresh), later)
         counts |= {name: macs / self._per_frame for name, macs in zip(RELATIVE, relative, strict=True)}
-        counts |= self._latencies.costs(head, self._refresh) if self._latencies else {}
+        counts |= self._latencies.costs(head.genotype, self._refresh) if self._latencies else {}
         return Costs(counts, self._latency(head))
 
     def _encoder_macs(self, needs: Collection[str]) -> int:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from cache.static.network import LOW, load_checkpoint
+from cache.static.network import load_checkpoint
 from nas.evaluation.counted_cells import CountedCells
-from nas.evaluation.network_cost import over_clip
-from nas.training.candidates.inputs import Prepared
+from nas.training.candidates.inputs import Prepared, halved_of
 from searchspace.genotype import Genotype
 from searchspace.space import Space
 
@@ -22,7 +21,6 @@ def counted_costs(prepared: Prepared, space: Space) -> Callable[[Genotype], floa
     """
     refresh, latencies = prepared.evaluator.refresh, prepared.evaluator.latencies
     if latencies is not None:
-        return lambda cell: over_clip(1.0, latencies.later(cell), refresh)
+        return lambda cell: latencies.costs(cell, refresh)["relative_latency"]
     static, _ = load_checkpoint(prepared.evaluator.static_checkpoint)
-    halved = any(name in LOW for name in space.inputs)
-    return CountedCells(static, prepared.size, halved=halved, refresh=refresh).relative_macs
+    return CountedCells(static, prepared.size, halved=bool(halved_of(space)), refresh=refresh).relative_macs

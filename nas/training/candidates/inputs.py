@@ -32,6 +32,7 @@ from nas.training.candidates.windows import meta_windows
 from nas.training.labels import check_labels, label_weights
 from nas.training.static.adopt import adopt_teacher
 from nas.training.static.ensure import ensure_static, scores_on, trained_on
+from searchspace.space import Space
 
 log = logging.getLogger(__name__)
 
@@ -141,9 +142,13 @@ def _weighs_classes(facts: Mapping[str, Any], config: SearchConfig) -> bool:
 
 
 def halved_features(config: SearchConfig) -> tuple[str, ...]:
-    """Name the features of halved frames that cells of the space may read. Raises SpaceError for an unknown space."""
-    inputs = load_space(config.space).inputs
-    return tuple(name for name in LOW if name in inputs)
+    """Name the features of halved frames that cells of a search may read. Raises SpaceError for an unknown space."""
+    return halved_of(load_space(config.space))
+
+
+def halved_of(space: Space) -> tuple[str, ...]:
+    """Name the features of halved frames that cells of a space may read."""
+    return tuple(name for name in LOW if name in space.inputs)
 
 
 def static_of_run(run: Path, config: SearchConfig, dataset: Dataset, cache_dir: Path) -> Path:

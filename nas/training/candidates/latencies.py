@@ -8,13 +8,13 @@ from typing import Final
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
-from cache.static.network import LOW, load_checkpoint
+from cache.static.network import load_checkpoint
 from nas.evaluation.latency_parts import Grids, Part, parts_of, parts_of_space
 from nas.evaluation.latency_table import LatencyTable, grids_of, measure_table
 from nas.runs.store import RunStore
 from nas.settings.config_files import read_mapping, write_mapping
 from nas.settings.errors import RunError
-from nas.training.candidates.inputs import Prepared
+from nas.training.candidates.inputs import Prepared, halved_of
 from searchspace.space import Space
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _measure(prepared: Prepared, space: Space) -> LatencyTable:
     compute = prepared.evaluator.compute
     network, _ = load_checkpoint(prepared.evaluator.static_checkpoint)
     static = network.to(compute.device).freeze()
-    grids = grids_of(static, prepared.size, halved=any(name in LOW for name in space.inputs))
+    grids = grids_of(static, prepared.size, halved=bool(halved_of(space)))
     parts = [*parts_of_space(space, grids), *_parts_of_fixed_points(grids)]
     log.info("measuring the latencies of %d blocks, once for this run", len(set(parts)))
     return measure_table(parts, grids, static, prepared.size, compute)

@@ -120,14 +120,19 @@ def read_inputs(
         "size": size,
         "compute": compute.kind,
     }
-    learnt = thin_labels(census.frames, recipe.label_every)
-    labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
-    weights = label_weights(census, labelled) if recipe.class_weights else None
+    weights = _class_weights(census, recipe)
     on_features = recipe.alone_on == "features" and recipe.head_epochs > 0
     features = _features(dataset, static, size, cache_dir, low, compute) if on_features else None
     return VideoInputs(
         *(dataset, size, static_checkpoint, data, weights, teacher, refresh, to_plain(identity), features, adapted)
     )
+
+
+def _class_weights(census: Census, recipe: RecipeConfig) -> Tensor | None:
+    """Weigh the classes by the labels that are learnt from; None where all weigh alike."""
+    learnt = thin_labels(census.frames, recipe.label_every)
+    labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
+    return label_weights(census, labelled) if recipe.class_weights else None
 
 
 def _recipe_of(config: RetrainConfig, window: int, gaps: Sequence[int], refresh: int) -> dict[str, Any]:

@@ -101,14 +101,14 @@ def test_a_later_frame_costs_the_sum_of_its_parts_and_a_clip_its_key_frame_too()
     }
     table = LatencyTable(GRIDS, times)
     later = 0.25 + 1 / 64 + 2 / 32 + 1 / 16 + 2 / 128
-    assert table.costs(head(cell), refresh=0) == {"relative_latency": later, "relative_latency_later": later}
-    assert table.costs(head(cell), refresh=5)["relative_latency"] == pytest.approx((1 + 4 * later) / 5)
-    assert table.costs(head(None), refresh=5) == {"relative_latency": 1, "relative_latency_later": 1}
+    assert table.costs(cell, refresh=0) == {"relative_latency": later, "relative_latency_later": later}
+    assert table.costs(cell, refresh=5)["relative_latency"] == pytest.approx((1 + 4 * later) / 5)
+    assert table.costs(None, refresh=5) == {"relative_latency": 1, "relative_latency_later": 1}
 
 
 def test_a_cell_with_a_part_that_was_not_measured_is_refused():
     with pytest.raises(RunError, match="no encoder layer4: the cell is not of the space that was measured"):
-        LatencyTable(GRIDS, {}).costs(head(FIXED_POINTS["tmanet"]), refresh=0)
+        LatencyTable(GRIDS, {}).costs(FIXED_POINTS["tmanet"], refresh=0)
 
 
 def test_a_part_is_timed_in_turns_with_the_per_frame_network(monkeypatch, caplog):
