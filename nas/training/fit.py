@@ -15,6 +15,18 @@ from nas.settings.errors import NonFiniteError
 B = TypeVar("B")  # a batch, whatever the caller makes of it
 
 
+def backward(loss_of: Callable[[B], Tensor], batch: B) -> Tensor:
+    """Add the gradients of a batch's loss to those that are there, and return the loss."""
+    loss = loss_of(batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
+
+
+def backward_in_parts(split: Callable[[B], Iterable[B]], loss_of: Callable[[B], Tensor], batch: B) -> Tensor:
+    """Do as `backward` on parts of a batch, one at a time, whose losses add up to its loss, to save memory."""
+    return torch.stack([backward(loss_of, part) for part in split(batch)]).sum()
+
+
 def fit(
     loss_of: Callable[[B], Tensor],
     batches: Callable[[int], Iterable[B]],
@@ -24,7 +36,7 @@ def fit(
     after_epoch: Callable[[int, float], bool] = lambda epoch, loss: True,
     schedulers: Sequence[LRScheduler] = (),
     clip_norm: float = math.inf,
-    split: Callable[[B], Iterable[B]] = lambda batch: (batch,),
+    backward: Callable[[Callable[[B], Tensor], B], Tensor] = backward,
 ) -> float:
     """Minimise `loss_of` over `epochs`, in place.
 
@@ -37,8 +49,7 @@ def fit(
         after_epoch: called with the epoch's number and mean loss; training goes on while it returns True.
         schedulers: advanced after every step.
         clip_norm: gradients of all parameters together are shortened to this Euclidean length.
-        split: makes parts of a batch, whose losses add up to its loss; their gradients are accumulated, and only one
-            part at a time takes memory.
+        backward: way of making the gradients of a batch and its loss; parameters have none when it is called.
 
     Returns:
         The mean loss of the last epoch run; NaN if there was none.
@@ -58,7 +69,7 @@ def fit(
         for batch in batches(epoch):
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            loss = torch.stack([_backward(loss_of(part)) for part in split(batch)]).sum()
+            loss = backward(loss_of, batch)
             norm = clip_grad_norm_(parameters, clip_norm)
             finite = finite & torch.isfinite(loss + norm)
             for optimizer in optimizers:
@@ -73,8 +84,3 @@ def fit(
         if not after_epoch(epoch, mean):
             break
     return mean
-
-
-def _backward(loss: Tensor) -> Tensor:
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach()

@@ -15,8 +15,9 @@ from nas.settings.config import CandidateConfig
 from nas.settings.seeding import stream
 from nas.training.candidates.clips import Clips
 from nas.training.candidates.teaching import Teaching
-from nas.training.fit import fit
+from nas.training.fit import backward_in_parts, fit
 from nas.training.optimizers import cosine
+from nas.training.replay import Backward, replay_on
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,13 @@ class Trainer:
             epochs=epochs,
             schedulers=[schedule],
             clip_norm=self.settings.clip_norm,
-            split=partial(self.loss.split, count=parts),
+            backward=self._backward(head, parts),
         )
+
+    def _backward(self, head: Head, parts: int) -> Backward:
+        if parts > 1:
+            return partial(backward_in_parts, partial(self.loss.split, count=parts))
+        return replay_on(self.clips.compute.device, head.parameters())
 
     def _batches(self, seed: int, epoch: int) -> Iterable[Batch]:
         return self.clips.batches(self._shuffled(seed, epoch), label="label8", of=slice(1, None))

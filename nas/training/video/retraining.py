@@ -35,9 +35,10 @@ from nas.settings.seeding import stream
 from nas.training.augmentation import Views
 from nas.training.candidates.clips import Clips
 from nas.training.candidates.teaching import Teaching
-from nas.training.fit import fit
+from nas.training.fit import backward, fit
 from nas.training.losses import cross_entropy
 from nas.training.optimizers import MOMENTUM, poly
+from nas.training.replay import replay_on
 from nas.training.saved_training import BEST, SavedTraining, Stateful
 from nas.training.video.data import VideoData
 from nas.training.video.teacher import Teacher, imitation
@@ -142,7 +143,7 @@ class Retraining:
         self._saved = SavedTraining(folder, meta["name"], self._parts())
         self._train_mode()
         for phase in self._phases:
-            loss, batches = self._lessons(phase)
+            loss, batches, backward = self._lessons(phase)
             fit(
                 loss,
                 batches,
@@ -151,15 +152,20 @@ class Retraining:
                 after_epoch=self._after_epoch,
                 schedulers=list(phase.schedulers.values()),
                 clip_norm=self._config.clip_norm,
+                backward=backward,
             )
         self._saved.finish()
 
-    def _lessons(self, phase: Phase) -> tuple[Callable[[Any], Tensor], Callable[[int], Iterable[Any]]]:
-        """Choose the loss of a phase and the batches that it is of; features are let go with the first phase."""
+    def _lessons(
+        self, phase: Phase
+    ) -> tuple[Callable[[Any], Tensor], Callable[[int], Iterable[Any]], Callable[..., Tensor]]:
+        """Choose a phase's loss, batches and way backward; features are let go with the first phase."""
         taught, self._on_features = self._on_features, None
         if taught is not None and phase.name == ALONE:
-            return partial(taught, self._network.head), partial(self._feature_batches, taught.clips)
-        return partial(self._loss, phase.static_learns), self._batches
+            head = self._network.head
+            way = replay_on(self._compute.device, head.parameters())
+            return partial(taught, head), partial(self._feature_batches, taught.clips), way
+        return partial(self._loss, phase.static_learns), self._batches, backward
 
     def _batches(self, epoch: int) -> Iterator[Windows]:
         config, data, generator = self._config, self._data, self._generator(epoch)
