@@ -131,8 +131,9 @@ def candidate(processes: Processes, setting: Setting, genotype: Genotype, comput
         first, short = (
             replace(spec, train_windows=windows, candidate=replace(spec.candidate, epochs=n)) for n in (1, STEPS)
         )
+        first = replace(first, compute=replace(compute, dtype=None))  # bfloat16 is up to a tenth off on small maps
         losses = [process.submit(way, first, genotype, 0).result()[0] for way, process in processes.items()]
-        assert math.isclose(*losses, rel_tol=1e-3 if compute.dtype is None else 3e-2), f"{losses} of {genotype}"
+        assert math.isclose(*losses, rel_tol=1e-3 if compute.device.type == "cpu" else 1e-2), f"{losses} of {genotype}"
         spec = spec if full else short
         spent = [process.submit(spend, way, spec, genotype).result() for way, process in processes.items()]
     further = 0 if full else PRESET.epochs * -(-WINDOWS // setting.batch) - STEPS

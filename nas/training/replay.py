@@ -59,7 +59,8 @@ class Replay:
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replay steps of `parameters`, which are on a CUDA device and have no gradients whenever this is called."""
         self._parameters = parameters
-        self._stream = torch.cuda.Stream(parameters[0].device)  # type: ignore[no-untyped-call]  # on which is recorded, and so prepared
+        # All but replays happens on the stream that is recorded: autograd may not move from one to another.
+        self._stream = torch.cuda.Stream(parameters[0].device)  # type: ignore[no-untyped-call]
         self._plain_steps = 0
         self._refused = False
         self._recording: Recording | None = None
