@@ -228,7 +228,8 @@ class SearchConfig(PretrainConfig):
     strategy: StrategyName | str = "ppo"
     """Strategy that proposes the cells; one of your own is package.module:name, importable from here."""
     warm_start: bool = False
-    """Start the strategy from the fixed points' cells: PPO imitates them first, `evolution` has them as ancestors."""
+    """Start the strategy from the fixed points' cells: PPO imitates them, and `ppo` and `evolution` propose them
+    first, as what to improve on."""
     fixed_points: tuple[str, ...] = ("static", "per_frame", "tmanet", "lmanet", "tdnet")
     """Networks to score beside the candidates, before the search: the static one as it is, and hand-designed ones that
     are trained like every candidate, `per_frame` among them."""

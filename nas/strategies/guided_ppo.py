@@ -4,7 +4,8 @@ After every reward the predictor is fitted anew on all trials, and after every f
 trials and the controller's latest samples with their predicted rewards (after DyNA PPO, Angermueller et al., ICLR 2020,
 made for few and expensive evaluations). What is proposed is the best of many by predicted mean and doubt: the
 controller's samples, mutants of the best cells so far, and mutants of the best of both. A predictor that does no better
-than the mean in cross-validation is not listened to.
+than the mean in cross-validation is not listened to. Cells to start from are proposed first, so that their rewards
+count like others'.
 
 Ours: old log-probabilities are those of the controller at the start of an update, as most proposals are not its own;
 the baseline is the mean of the rewards in an update; and no cell is proposed twice while there are others.
@@ -51,8 +52,9 @@ class GuidedPPO:
         self.space, self.ppo, self.config, self.seed = space, ppo, config, seed
         self.sizes = np.array([decision.choices for decision in space.decisions])
         self.controller = Controller(space.decisions, controller, seed)
+        self._start = [np.array(space.tokens(genotype), np.int64) for genotype in start]
         if start:
-            imitate(self.controller, torch.tensor([space.tokens(genotype) for genotype in start]))
+            imitate(self.controller, torch.from_numpy(np.array(self._start)))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), ppo.learning_rate, fused=True)
         self.predictor, self._target = Predictor(space, target), target
         self.asked: list[Tokens] = []
@@ -86,6 +88,9 @@ class GuidedPPO:
 
     def _ranked(self) -> Tokens:
         """Return cells (n, D) that may be proposed, what to propose first."""
+        first = self._start[len(self.asked) :]
+        if first:
+            return np.array(first)
         tokens, rewards, _ = self._learnt()
         if len(rewards) < self.config.start:
             return self._sample(TRIES, "sample", len(self.asked)).numpy()

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from baselines.fixed_points import FIXED_POINTS
+from nas.runs.trial import Trial
 from nas.settings.config import SearchConfig
 from nas.settings.config_files import identity
 from nas.settings.errors import RunError
@@ -38,6 +39,17 @@ def test_evolution_starts_with_the_fixed_points():
     strategy = Evolution(SPACE, EvolutionConfig(), 0, CELLS)
     assert [strategy.ask() for _ in CELLS] == CELLS
     assert strategy.ask() not in CELLS
+
+
+def test_guided_ppo_proposes_the_fixed_points_first_and_then_what_is_like_the_best_of_them():
+    strategy = make_strategy(SearchConfig(warm_start=True), SPACE, CELLS)
+    assert [strategy.ask() for _ in CELLS] == CELLS
+    for number in range(40):  # a cell is worth as many tokens as it shares with TMANet's
+        genotype = strategy.pending_cells()[0]
+        shared = (torch.tensor(SPACE.tokens(genotype)) == TOKENS[0]).float().mean().item()
+        strategy.tell(Trial(number=number, genotype=genotype, status="finished", reward=shared))
+        asked = torch.tensor(SPACE.tokens(strategy.ask()))
+    assert (asked == TOKENS[0]).float().mean() > 0.8
 
 
 def test_a_cold_start_is_the_default_and_random_search_has_no_other():
