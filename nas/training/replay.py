@@ -87,8 +87,9 @@ class Replay:
     def _record(self, loss_of: Loss, batch: Batch) -> None:
         own = {name: rows.clone() for name, rows in batch.items()}
         graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.device(self._stream.device), torch.cuda.graph(graph, stream=self._stream):
+        on_device = torch.cuda.device(self._stream.device)
+        try:  # other threads, such as the one that reads rows ahead, may use the device meanwhile: `thread_local`
+            with on_device, torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 loss = backward(loss_of, own)
         except torch.OutOfMemoryError:
             raise
