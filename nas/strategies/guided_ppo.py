@@ -52,9 +52,9 @@ class GuidedPPO:
         self.space, self.ppo, self.config, self.seed = space, ppo, config, seed
         self.sizes = np.array([decision.choices for decision in space.decisions])
         self.controller = Controller(space.decisions, controller, seed)
-        self._start = [np.array(space.tokens(genotype), np.int64) for genotype in start]
+        self._start = np.array([space.tokens(genotype) for genotype in start], np.int64)
         if start:
-            imitate(self.controller, torch.from_numpy(np.array(self._start)))
+            imitate(self.controller, torch.from_numpy(self._start))
         self.optimizer = torch.optim.Adam(self.controller.parameters(), ppo.learning_rate, fused=True)
         self.predictor, self._target = Predictor(space, target), target
         self.asked: list[Tokens] = []
@@ -88,9 +88,8 @@ class GuidedPPO:
 
     def _ranked(self) -> Tokens:
         """Return cells (n, D) that may be proposed, what to propose first."""
-        first = self._start[len(self.asked) :]
-        if first:
-            return np.array(first)
+        if len(self.asked) < len(self._start):
+            return self._start[len(self.asked) :]
         tokens, rewards, _ = self._learnt()
         if len(rewards) < self.config.start:
             return self._sample(TRIES, "sample", len(self.asked)).numpy()

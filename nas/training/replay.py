@@ -62,7 +62,6 @@ class Replay:
         # All but replays happens on the stream that is recorded: autograd may not move from one to another.
         self._stream = torch.cuda.Stream(parameters[0].device)  # type: ignore[no-untyped-call]
         self._plain_steps = 0
-        self._refused = False
         self._recording: Recording | None = None
 
     def __call__(self, loss_of: Loss, batch: Batch) -> Tensor:
@@ -72,7 +71,7 @@ class Replay:
             loss_of: always the same, with the same kernels on the same tensors for all batches of one shape.
             batch: on the device.
         """
-        if self._recording is None and not self._refused and self._plain_steps >= PLAIN:
+        if self._recording is None and self._plain_steps == PLAIN:  # tried once: without success one more is plain
             self._record(loss_of, batch)
         if self._recording is not None and self._recording.fits(batch):
             return self._recording.replay(batch, self._parameters)
@@ -94,10 +93,8 @@ class Replay:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            self._refused = True
-            log.warning(
-                "steps are launched kernel by kernel, as they cannot be recorded: %s", str(error).splitlines()[0]
-            )
+            reason = str(error).splitlines()[0]
+            log.warning("steps are launched kernel by kernel, as they cannot be recorded: %s", reason)
         else:
             self._recording = Recording(graph, own, loss, [parameter.grad for parameter in self._parameters])
         for parameter in self._parameters:

@@ -143,7 +143,7 @@ class Retraining:
         self._saved = SavedTraining(folder, meta["name"], self._parts())
         self._train_mode()
         for phase in self._phases:
-            loss, batches, backward = self._lessons(phase)
+            loss, batches, way = self._lessons(phase)
             fit(
                 loss,
                 batches,
@@ -152,7 +152,7 @@ class Retraining:
                 after_epoch=self._after_epoch,
                 schedulers=list(phase.schedulers.values()),
                 clip_norm=self._config.clip_norm,
-                backward=backward,
+                backward=way,
             )
         self._saved.finish()
 
