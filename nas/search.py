@@ -22,7 +22,7 @@ from nas.runs.unfinished import default_directory
 from nas.settings.automatic import load_space, require_number, resolve_auto
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import CandidateConfig, SearchConfig
-from nas.settings.config_files import identity, to_mapping
+from nas.settings.config_files import anchored, identity, to_mapping
 from nas.settings.errors import RunError, require
 from nas.settings.seeding import stream
 from nas.strategies.strategy import CostAware, Exportable, Resumable, Strategy
@@ -76,7 +76,7 @@ def main(arguments: Arguments) -> None:
 
     compute = resolve(arguments.config.compute)
     space = load_space(arguments.config.space)
-    config = with_teacher(resolve_auto(arguments.config, compute, space))
+    config = with_teacher(anchored(resolve_auto(arguments.config, compute, space)))
     fixed_points = select(FIXED_POINTS, config.fixed_points)
     data = data_of(config).name  # what is wrong with it is said before there is a run
     strategy = make_strategy(config, space, fixed_points.values())

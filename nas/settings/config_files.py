@@ -6,6 +6,7 @@ What this program writes begins with a line that holds a checksum of the rest. A
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -114,6 +115,25 @@ def identity(config: SearchConfig) -> dict[str, Any]:
     for what in ("checkpoint", "network", "encoder_weights", "encoder"):
         del settings["static"][what]
     return settings
+
+
+def anchored(config: SearchConfig) -> SearchConfig:
+    """Make the paths of a configuration absolute, as a run is read and gone on with from other folders, too.
+
+    A checkpoint that is not there is taken for the name of a network that ships, and stays.
+    """
+    machine, static = config.machine, config.static
+    named = static.checkpoint is not None and not static.checkpoint.exists()
+    checkpoint = static.checkpoint if named else _absolute(static.checkpoint)
+    return replace(
+        config,
+        machine=replace(machine, data_root=_absolute(machine.data_root), cache_dir=_absolute(machine.cache_dir)),
+        static=replace(static, checkpoint=checkpoint, encoder_weights=_absolute(static.encoder_weights)),
+    )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return path.absolute() if path else None
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - a tree of settings

@@ -1,10 +1,12 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 import yaml
 
 from nas.settings.config import SearchConfig, StaticConfig
 from nas.settings.config_files import (
+    anchored,
     from_mapping,
     overlay,
     read_mapping,
@@ -12,6 +14,7 @@ from nas.settings.config_files import (
     write_mapping,
 )
 from nas.settings.errors import RunError
+from nas.settings.machine_config import MachineConfig
 from nas.settings.strategy_config import PPOConfig
 
 
@@ -23,6 +26,23 @@ def test_a_configuration_survives_the_trip_through_yaml(tmp_path):
     )
     text = yaml.safe_dump(to_mapping(config))
     assert from_mapping(SearchConfig, yaml.safe_load(text), "test") == config
+
+
+def test_a_run_keeps_paths_that_mean_the_same_from_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.pt").touch()
+    machine = MachineConfig(data_root=Path("data"), cache_dir=Path("../cache"))
+    static = StaticConfig(checkpoint=Path("mine.pt"), encoder_weights=Path("w.pt"))
+    kept = anchored(SearchConfig(machine=machine, static=static))
+    assert kept.machine.data_root == tmp_path / "data"
+    assert kept.machine.cache_dir.resolve() == tmp_path.parent / "cache"
+    assert (kept.static.checkpoint, kept.static.encoder_weights) == (tmp_path / "mine.pt", tmp_path / "w.pt")
+
+
+def test_the_name_of_a_network_that_ships_is_no_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = anchored(SearchConfig(static=StaticConfig(checkpoint=Path("camvid"))))
+    assert (kept.static.checkpoint, kept.machine.data_root) == (Path("camvid"), None)
 
 
 def test_yaml_floats_without_a_point_are_numbers():
