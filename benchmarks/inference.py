@@ -7,7 +7,7 @@ Batch 1, random weights but those of files, made ready for inference, a full mem
 a clip of one key frame and later ones, over the per-frame network, which is made ready, too; all kinds of frame are
 timed in turn, so that a busy machine is busy for all. On later frames the encoder runs as far as the cell needs it; the
 line "encoder alone" is what a cell that reads `layer4` and costs nothing would reach. The found cells are the five best
-of the CamVid search that README.md reports; CELLS.json maps names to genotypes, as `found_cells.json`.
+of an early CamVid search in the space `video`; CELLS.json maps names to genotypes, as `found_cells.json`.
 All stand on our static network, on `arch2` over another encoder, or on a network of one's own, named as in nas.search.
 """
 
