@@ -31,6 +31,13 @@ def single_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def auto_is_the_cpu():
+    """Also where there is a GPU, numbers are compared with those of the CPU, in float32; tests of CUDA name it."""
+    with patch("nas.settings.compute.first_device", lambda: "cpu"):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_modules_are_forgotten():
     """Tests write modules of one's own called `mine`; the next test's is another file."""

@@ -55,9 +55,7 @@ def resolve(config: ComputeConfig) -> Compute:
     Raises:
         RunError: the device has no such name or is not there.
     """
-    name = config.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+    name = first_device() if config.device == "auto" else config.device
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -66,6 +64,11 @@ def resolve(config: ComputeConfig) -> Compute:
         raise RunError(f"device {name!r} cannot be used ({reason}); --device cpu works everywhere") from error
     half = config.precision == "bfloat16" or (config.precision == "auto" and _multiplies_bfloat16(device))
     return Compute(device, torch.bfloat16 if half else None)
+
+
+def first_device() -> str:
+    """Name the first GPU, or the CPU where there is none."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _multiplies_bfloat16(device: torch.device) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nas.settings.automatic import workers_beside
-from nas.settings.compute import Compute, resolve, start, threads_of_worker
+from nas.settings.compute import Compute, first_device, resolve, start, threads_of_worker
 from nas.settings.errors import RunError
 from nas.settings.machine_config import ComputeConfig, MachineConfig
 
@@ -14,8 +14,15 @@ def test_auto_on_a_cpu_is_float32():
     assert (compute.device.type, compute.dtype) == ("cpu", None)
 
 
-def test_the_first_gpu_is_taken_if_there_is_one():
-    assert resolve(ComputeConfig()).device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+@pytest.mark.parametrize(("there", "name"), [(True, "cuda"), (False, "cpu")])
+def test_the_first_gpu_is_taken_if_there_is_one(there, name, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    assert first_device() == name
+
+
+def test_auto_is_the_first_device(monkeypatch):
+    monkeypatch.setattr("nas.settings.compute.first_device", lambda: "meta")
+    assert resolve(ComputeConfig()).device.type == "meta"
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
