@@ -5,10 +5,10 @@
 
 Candidates are of the size that the `laptop` preset had until 0.2.0: windows of 5 frames of 180x240, batch 8, as many as
 CamVid's lists give, on made-up features. 6 are of the `video` space and 6 of the `paper` space. "Plain" is
-`plain_training.py`: a `DataLoader` that reads the HDF5 file sample by sample, float32, the default memory format, and modules as `plain.py` has them; it
-neither counts costs nor measures latency nor looks at memory, as dyncell does for every candidate. Both start from the
-same weights and see the same windows in the same order; their first losses must agree, and what becomes of them is
-`candidate_agreement.py`'s.
+`plain_training.py`: a `DataLoader` that reads the HDF5 file sample by sample, float32, the default memory format, and
+modules as `plain.py` has them; it neither counts costs nor measures latency nor looks at memory, as dyncell does for
+every candidate. Both start from the same weights and see the same windows in the same order; their first losses must
+agree, and what becomes of them is `candidate_agreement.py`'s.
 
 By default a candidate is trained for a few epochs of a single batch, and the other steps that it would take are
 added, each as the median of those that came when memory had settled. `--full` trains the whole of it. On a GPU dyncell
