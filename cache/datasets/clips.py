@@ -156,7 +156,9 @@ def stretches(frames: Sequence[Frame], within: Collection[int] | None = None) ->
     return pieces
 
 
-def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def meta_split(
+    frames: Sequence[Frame], share: float, filmed: Sequence[Frame] | None = None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Split a training list into meta-train and meta-val positions by contiguous blocks, so that windows cannot leak.
 
     Of each clip long enough for a block of `MINIMUM_BLOCK` frames, meta-val gets the last `share`, so every long
@@ -166,14 +168,16 @@ def meta_split(frames: Sequence[Frame], share: float) -> tuple[tuple[int, ...], 
     Args:
         frames: in the order of `Dataset.frames`.
         share: part of the filmed frames that meta-val should get, between 0 and 1.
+        filmed: training list that is divided, where `frames` may hold what was made of its stills and not all of it;
+            None takes what `frames` are or are made of.
 
     Raises:
         DataError: no clip is long enough to be divided.
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie in (0, 1), but is {share}")
-    filmed = _filmed(frames)
-    held = {filmed[position] for position in _held_back(filmed, share)}
+    divided = _filmed(frames if filmed is None else filmed)
+    held = {divided[position] for position in _held_back(divided, share)}
     val = tuple(i for i, frame in enumerate(frames) if (frame.still or frame) in held)
     chosen = frozenset(val)
     return tuple(i for i in range(len(frames)) if i not in chosen), val

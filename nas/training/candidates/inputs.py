@@ -71,7 +71,7 @@ def prepare(config: SearchConfig, compute: Compute) -> Prepared:
     torch.set_num_threads(min(threads * config.machine.workers, shared))
     [split] = CACHED
     census = check_labels(dataset, cache_dir)[split]
-    train, val = meta_windows(dataset, census, config)
+    train, val = meta_windows(dataset, filmed, census, config)
     checkpoint = config.static.checkpoint or ensure_static(config, filmed, cache_dir, compute)
     network, facts = load_checkpoint(checkpoint, classes=len(dataset.classes))
     check_classes(checkpoint, facts, dataset.classes)

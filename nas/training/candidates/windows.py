@@ -17,13 +17,14 @@ log = logging.getLogger(__name__)
 Places = tuple[tuple[int, ...], ...]
 
 
-def meta_windows(dataset: Dataset, census: Census, config: SearchConfig) -> tuple[Places, Places]:
+def meta_windows(dataset: Dataset, filmed: Dataset, census: Census, config: SearchConfig) -> tuple[Places, Places]:
     """Cut a list into windows to train candidates on and clips to score them on.
 
     Where candidates imitate, every frame teaches, and windows may end anywhere; else they end in a labelled frame.
 
     Args:
         dataset: clips that the list is of.
+        filmed: data whose training list is divided, the stills among it; what is made of a still goes where that is.
         census: the list and what its labels hold.
         config: settings of the search.
 
@@ -31,7 +32,7 @@ def meta_windows(dataset: Dataset, census: Census, config: SearchConfig) -> tupl
         DataError: one side has nothing, or nothing but a single class.
     """
     frames, data, imitates = census.frames, config.data, config.candidate.imitates
-    train, val = meta_split(frames, data.meta_val)
+    train, val = meta_split(frames, data.meta_val, filmed.frames("train"))
     length = require_number(data.window)
     found = [window for gap in data.gaps for window in windows(frames, length, train, step=gap, unlabelled=imitates)]
     check_windows(found, length, "meta-train part", dataset, census)

@@ -8,10 +8,12 @@ import pytest
 
 from cache.datasets.census import Census
 from cache.datasets.clips import Frame, meta_split
+from cache.datasets.moving_stills import MovingStills
 from cache.errors import DataError
-from nas.settings.config import CandidateConfig, DataConfig, SearchConfig
+from nas.settings.config import CandidateConfig, DataConfig, PretrainConfig, SearchConfig, StaticConfig
 from nas.settings.errors import RunError
 from nas.training.candidates.windows import meta_windows
+from nas.training.static.ensure import training_frames
 
 LABELS_ALONE = CandidateConfig(dec_weight=0, logit_weight=0, label_weight=1)
 
@@ -24,16 +26,20 @@ class Filmed:
     def __init__(self, length=60, every=5):
         self.all = tuple(Frame(f"{i}", "clip", i, labelled=i % every == every - 1) for i in range(length))
 
-    @property
-    def census(self):
-        """Two pixels of each class on every labelled frame."""
-        pixels = np.array([[2, 2, 2, 0] if frame.labelled else [0] * 4 for frame in self.all])
-        return Census("train", self.all, pixels, turned=0)
+    def frames(self, split):
+        return self.all
 
 
-def sides(dataset, candidate=None, **data):
+def census_of(frames):
+    """Two pixels of each class on every labelled frame."""
+    pixels = np.array([[2, 2, 2, 0] if frame.labelled else [0] * 4 for frame in frames])
+    return Census("train", frames, pixels, turned=0)
+
+
+def sides(filmed, candidate=None, dataset=None, **data):
     config = SearchConfig(data=DataConfig(window=4, meta_val=0.2, **data), candidate=candidate or CandidateConfig())
-    return meta_windows(dataset, dataset.census, config)
+    dataset = dataset or filmed
+    return meta_windows(dataset, filmed, census_of(dataset.frames("train")), config)
 
 
 def test_every_window_teaches_where_candidates_imitate_and_labelled_ones_alone_where_they_do_not():
@@ -55,6 +61,20 @@ def test_clips_that_are_scored_are_stretches_of_meta_val_up_to_their_last_label(
     dataset = Filmed(length=63)  # meta-val is 50 to 62, the last labels are at 54 and 59
     assert sides(dataset)[1] == (tuple(range(50, 60)),)
     assert sides(dataset, gaps=(2,))[1] == sides(dataset)[1]
+
+
+@pytest.mark.parametrize("every", [1, 3, 6])
+@pytest.mark.parametrize("beside", [True, False])
+def test_no_still_is_scored_that_a_static_network_of_meta_train_has_learnt(every, beside):
+    filmed = Filmed(every=every)
+    moved = MovingStills(filmed, 4, beside)
+    train, val = sides(filmed, dataset=moved)
+    config = PretrainConfig(data=DataConfig(meta_val=0.2), static=StaticConfig(train_on="meta-train"))
+    learnt, frames = set(training_frames(config, filmed)), moved.frames("train")
+    of_train, of_val = ({frames[i].still or frames[i] for each in side for i in each} for side in (train, val))
+    assert of_train <= learnt
+    assert of_val
+    assert not of_val & learnt
 
 
 def test_a_side_without_anything_is_refused():
