@@ -14,7 +14,8 @@ def names() -> list[str]:
 def find(path: Path) -> Path:
     """Find the file that a path stands for: itself, or a network that ships if it is the name of one and nothing else.
 
-    A file or folder of one's own comes first.
+    A file of one's own comes first, and so does a folder with trained networks in it.
     """
-    shipped = FOLDER / f"{path}.pt"
-    return shipped if str(path) in names() and not path.exists() else path
+    if str(path) not in names() or path.is_file() or any(path.glob("**/network.pt")):
+        return path
+    return FOLDER / f"{path}.pt"

@@ -3,13 +3,13 @@
 import platform
 from collections import Counter
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from tyro.conf import Positional
 
 from nas.landscapes.table import Row, Table, trained_cells, write_table
+from nas.reporting.provenance import version_of
 from nas.runs.comparable import UNKNOWN, read_run, require_one_problem
 from nas.settings.automatic import load_space
 from nas.settings.command_line import run_command
@@ -63,7 +63,7 @@ def main(arguments: Arguments) -> None:
         "rows": dict(Counter(row.strategy for row in rows)),
         "features": runs[0].features,
         "settings": settings,
-        "gathered with": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "gathered with": {"python": platform.python_version(), **{name: version_of(name) for name in PACKAGES}},
     }
     write_table(arguments.output, Table(space, rows, facts))
     cells = Counter(row.key for row in rows)

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import fsum
 from typing import Any, Final, Self
 
 import numpy as np
@@ -53,7 +54,7 @@ class LatencyTable:
         Raises:
             RunError: a part of the cell is not in the table, as it is not of the space.
         """
-        later = 1.0 if genotype is None else sum(map(self._time, parts_of(genotype, self.grids)))
+        later = 1.0 if genotype is None else fsum(map(self._time, parts_of(genotype, self.grids)))
         return {"relative_latency": over_clip(1.0, later, refresh), "relative_latency_later": later}
 
     def _time(self, part: Part) -> float:

@@ -11,7 +11,7 @@ from cache.cores import usable_cores
 def provenance() -> str:
     """Say in one line when, where and by which version a report is written."""
     now = datetime.datetime.now().astimezone()
-    return f"{now:%Y-%m-%d %H:%M %Z} on {platform.node()}, by dyncell {_version()}"
+    return f"{now:%Y-%m-%d %H:%M %Z} on {platform.node()}, by dyncell {version_of('dyncell')}"
 
 
 def machine() -> str:
@@ -23,8 +23,9 @@ def _clock() -> str:
     return f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
 
 
-def _version() -> str:
+def version_of(package: str) -> str:
+    """Say which version of a package is installed; where none is, it is imported from its sources."""
     try:
-        return version("dyncell")
+        return version(package)
     except PackageNotFoundError:
         return "of a source tree"

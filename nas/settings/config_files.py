@@ -16,6 +16,7 @@ from xxhash import xxh3_64_hexdigest
 
 from cache.atomic import write_text
 from cache.plain_yaml import parse_yaml
+from cache.shipped import find
 from nas.settings.config import PretrainConfig, SearchConfig
 from nas.settings.errors import RunError
 from nas.settings.older_files import BEFORE, respell
@@ -120,11 +121,11 @@ def identity(config: SearchConfig) -> dict[str, Any]:
 def anchored(config: SearchConfig) -> SearchConfig:
     """Make the paths of a configuration absolute, as a run is read and gone on with from other folders, too.
 
-    A checkpoint that is not there is taken for the name of a network that ships, and stays.
+    The name of a network that ships stays.
     """
     machine, static = config.machine, config.static
-    named = static.checkpoint is not None and not static.checkpoint.exists()
-    checkpoint = static.checkpoint if named else _absolute(static.checkpoint)
+    ships = static.checkpoint is not None and find(static.checkpoint) != static.checkpoint
+    checkpoint = static.checkpoint if ships else _absolute(static.checkpoint)
     return replace(
         config,
         machine=replace(machine, data_root=_absolute(machine.data_root), cache_dir=_absolute(machine.cache_dir)),

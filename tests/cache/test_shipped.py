@@ -29,6 +29,14 @@ def test_a_file_of_ones_own_comes_before_a_network_that_ships(tmp_path, monkeypa
     assert shipped.find(Path("street")) == Path("street")
 
 
+def test_a_folder_comes_before_a_network_that_ships_if_there_are_networks_in_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("camvid/train").mkdir(parents=True)
+    assert shipped.find(Path("camvid")) == shipped.FOLDER / "camvid.pt"
+    Path("camvid/train/network.pt").touch()
+    assert shipped.find(Path("camvid")) == Path("camvid")
+
+
 def test_a_name_that_no_network_has_is_answered_with_those_there_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no file street; networks that ship are"):

@@ -157,6 +157,7 @@ def diverging():
         ([0.2], ["--device", "cuda:99"], "device 'cuda:99' cannot be used"),
         ([0.2], ["--preset", "laptopp"], "unknown preset 'laptopp'; there are"),
         ([0.2], ["--seeds", "0"], "1 seed or more"),
+        ([0.2], ["--label-every", "11"], "--label-every 11 leaves no label to learn from"),
         ([0.2], ["--label", "../../x"], "label must be part of a folder's name, but got '../../x'"),
         ([0.2], ["--label", "/x"], "label must be part of a folder's name, but got '/x'"),
         ([0.2], [*ON_FEATURES, "--label-every", "2"], "alone-on must be images with loss-on last or label-every"),
@@ -166,7 +167,18 @@ def diverging():
         ([0.2], [*ON_FEATURES, "--dataset", "video", "--data-root", "x.mp4"], "with --dataset alone-on must be images"),
     ],
     ids=[
-        *("empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds", "path", "root"),
+        *(
+            "empty log",
+            "only failures",
+            "fixed point",
+            "checkpoint",
+            "device",
+            "preset",
+            "seeds",
+            "no label",
+            "path",
+            "root",
+        ),
         *("every other label", "last frames", "flow", "another teacher", "another video"),
     ],
 )

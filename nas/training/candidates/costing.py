@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cache.static.decoder import DECODED
+from cache.static.encoder import STRIDES
 from cache.static.network import StaticNetwork
 from nas.evaluation.head_cost import complexity, multiply_adds
 from nas.evaluation.latency import measure
@@ -59,8 +60,8 @@ class Costing:
     ) -> None:
         self._compute, self._static, self._refresh, self._latencies = clips.compute, static, refresh, latencies
         self._features = clips.frame(position)
-        _, height, width = clips.sizes["layer2"]
-        layer1 = (static.encoder.channels["layer1"], 2 * height, 2 * width)
+        height, width = (-(-side // STRIDES["layer1"]) for side in clips.image_size)
+        layer1 = (static.encoder.channels["layer1"], height, width)
         self._encoded = {**self._features, "layer1": self._features["layer2"].new_zeros(1, *layer1)}
         self._sizes = {**clips.sizes, "layer1": layer1}
         self._twin = copy.deepcopy(static).to("meta").eval()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cache.datasets.census import Census
 from cache.datasets.clips import Dataset, thin_labels
+from cache.errors import DataError
 from cache.extract import ensure_features
 from cache.features import FeatureCache
 from cache.shipped import find
@@ -120,7 +121,8 @@ def read_inputs(
         "size": size,
         "compute": compute.kind,
     }
-    weights = _class_weights(census, recipe)
+    labelled = _labels_learnt_from(census, recipe)
+    weights = label_weights(census, labelled) if recipe.class_weights else None
     on_features = recipe.alone_on == "features" and recipe.head_epochs > 0
     features = _features(dataset, static, size, cache_dir, low, compute) if on_features else None
     return VideoInputs(
@@ -128,11 +130,16 @@ def read_inputs(
     )
 
 
-def _class_weights(census: Census, recipe: RecipeConfig) -> Tensor | None:
-    """Weigh the classes by the labels that are learnt from; None where all weigh alike."""
+def _labels_learnt_from(census: Census, recipe: RecipeConfig) -> list[int]:
+    """List the frames whose labels are learnt from. Raises DataError if nothing teaches."""
     learnt = thin_labels(census.frames, recipe.label_every)
     labelled = [place for place, frame in enumerate(learnt) if frame.labelled]
-    return label_weights(census, labelled) if recipe.class_weights else None
+    if not labelled and not recipe.imitates:
+        raise DataError(
+            f"--label-every {recipe.label_every} leaves no label to learn from, as no clip is so long; "
+            "take fewer away, or imitate the static network (--logit-weight 1)"
+        )
+    return labelled
 
 
 def _recipe_of(config: RetrainConfig, window: int, gaps: Sequence[int], refresh: int) -> dict[str, Any]:

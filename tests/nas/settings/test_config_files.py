@@ -41,6 +41,7 @@ def test_a_run_keeps_paths_that_mean_the_same_from_every_folder(tmp_path, monkey
 
 def test_the_name_of_a_network_that_ships_is_no_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("camvid").mkdir()  # the data, say
     kept = anchored(SearchConfig(static=StaticConfig(checkpoint=Path("camvid"))))
     assert (kept.static.checkpoint, kept.machine.data_root) == (Path("camvid"), None)
 

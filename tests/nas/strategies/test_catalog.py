@@ -1,8 +1,10 @@
 """The catalog: what it lists, what a row says of the settings that it reads, and strategies of one's own."""
 
+import os
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from nas.strategies.catalog import STRATEGIES, make_strategy, settings_of
 from searchspace.space import Space
 
 SPACE = Space.load("paper", blocks=1)
+ROOT = Path(__file__).parents[3]
 
 OWN = """
 class Constant:
@@ -97,10 +100,9 @@ def test_a_name_of_another_form_is_answered_with_the_names_there_are(name):
 
 @pytest.mark.usefixtures("own")
 def test_the_command_ends_with_code_2_before_it_computes_or_writes_anything(tmp_path):
-    words = ["--dataset", "shapes", "--run", "r", "--strategy", "mine.cells:Missing"]
-    done = subprocess.run(
-        [sys.executable, "-m", "nas.search", *words], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    words = ["-m", "nas.search", "--dataset", "shapes", "--run", "r", "--strategy", "mine.cells:Missing"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --strategy mine.cells:Missing: ")
     assert not (tmp_path / "r").exists()
