@@ -16,13 +16,13 @@ from nas.runs.failures import FailureGuard
 from nas.runs.progress import Progress
 from nas.runs.random_search import sister_runs
 from nas.runs.ranking import fixed_points as means_of_fixed_points
-from nas.runs.store import RunStore, read_inputs
+from nas.runs.store import RunStore, read_inputs, read_settings
 from nas.runs.trial import Trial
 from nas.runs.unfinished import default_directory
-from nas.settings.automatic import load_space, require_number, resolve_auto
+from nas.settings.automatic import as_begun, load_space, require_number, resolve_auto
 from nas.settings.command_line import log_to, run_command
 from nas.settings.config import CandidateConfig, SearchConfig
-from nas.settings.config_files import anchored, identity, to_mapping
+from nas.settings.config_files import CONFIG_FILE, anchored, identity, to_mapping
 from nas.settings.errors import RunError, require
 from nas.settings.seeding import stream
 from nas.strategies.strategy import CostAware, Exportable, Resumable, Strategy
@@ -81,6 +81,8 @@ def main(arguments: Arguments) -> None:
     data = data_of(config).name  # what is wrong with it is said before there is a run
     strategy = make_strategy(config, space, fixed_points.values())
     directory = run_directory(arguments, data, config)
+    if (directory / CONFIG_FILE).exists():
+        config = as_begun(config, arguments.config, read_settings(directory))
     with RunStore.open(directory, identity=identity(config), config=to_mapping(config)) as store:
         require_streamed_scores(store)
         log_to(store.directory / "search.log")
@@ -138,7 +140,7 @@ def run_directory(arguments: Arguments, data: str, config: SearchConfig) -> Path
         one_name = Path(arguments.fork).name == arguments.fork and arguments.fork not in ("", "..")
         require(one_name, "fork must be the name of a folder beside --run", arguments.fork)
         return arguments.run.parent / arguments.fork
-    return arguments.run or default_directory(Path("runs"), data, config)
+    return arguments.run or default_directory(Path("runs"), data, config, arguments.config)
 
 
 def remembered_preset(store: RunStore, arguments: Arguments) -> str | None:

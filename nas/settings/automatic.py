@@ -42,6 +42,25 @@ def resolve_auto(config: SearchConfig, compute: "Compute", space: Space) -> Sear
     )
 
 
+def as_begun(config: SearchConfig, asked: SearchConfig, begun: SearchConfig) -> SearchConfig:
+    """Take what a call leaves to the machine from the run that it goes on with.
+
+    So that a run goes on with another number of workers, or where there is less memory than there was.
+
+    Args:
+        config: of the call, resolved.
+        asked: of the call, in which `auto` stands where nothing was said.
+        begun: of the run.
+    """
+    threads = begun.compute.threads if asked.compute.threads == "auto" else config.compute.threads
+    memory = begun.candidate.max_memory if asked.candidate.max_memory == "auto" else config.candidate.max_memory
+    return replace(
+        config,
+        candidate=replace(config.candidate, max_memory=memory),
+        compute=replace(config.compute, threads=threads),
+    )
+
+
 def workers_beside(machine: MachineConfig, on_gpu: bool) -> int:
     """Count the workers that share one GPU, each with its part of it, or the memory of one machine."""
     parted = on_gpu and machine.gpus_per_worker > 0
