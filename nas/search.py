@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from tyro.conf import arg
 
 from baselines.fixed_points import STATIC, select
+from cache.cores import usable_cores
 from nas.runs.comparable import read_run
 from nas.runs.failures import FailureGuard
 from nas.runs.progress import Progress
@@ -156,6 +157,7 @@ def remembered_preset(store: RunStore, arguments: Arguments) -> str | None:
 def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[Job, Trial]:
     """Make the executor that the configuration asks for. Raises RunError if it cannot be had."""
     machine, threads = config.machine, require_number(config.compute.threads)
+    warn_of_crowding(config)
     evaluator.compute.release()  # what the static network took is for the workers
     if machine.executor == "inline" or (machine.executor == "auto" and machine.workers == 1):
         return InlineExecutor(evaluator.build, threads=threads)
@@ -171,6 +173,17 @@ def make_executor(config: SearchConfig, evaluator: "EvaluatorSpec") -> Executor[
         address=machine.address,
         timeout=machine.timeout,
     )
+
+
+def warn_of_crowding(config: SearchConfig) -> None:
+    """Say in the log if the workers of this machine have more threads than it has cores, which wait for each other."""
+    workers, threads, cores = config.machine.workers, require_number(config.compute.threads), usable_cores()
+    if config.machine.address == "local" and workers > 1 and workers * threads > cores:
+        log.warning(
+            "%d workers of %d threads on %d cores are many times slower than fewer; a run keeps its threads, as they "
+            "change last digits: take --workers %d, or begin another with --threads %d (--fork NAME)",
+            *(workers, threads, cores, max(1, cores // threads), max(1, cores // workers)),
+        )
 
 
 def warn_of_harm(trials: Sequence[Trial]) -> None:

@@ -11,9 +11,10 @@ import pytest
 from nas.runs.confirmation import final_ranking
 from nas.runs.store import RunStore
 from nas.runs.trial import Trial
-from nas.search import Arguments, remembered_preset, require_streamed_scores, search, warn_of_harm
+from nas.search import Arguments, remembered_preset, require_streamed_scores, search, warn_of_crowding, warn_of_harm
 from nas.settings.config import CandidateConfig, SearchConfig
 from nas.settings.errors import RunError
+from nas.settings.machine_config import ComputeConfig, MachineConfig
 from nas.training.candidates.beside_search import confirm, evaluate_fixed_points
 from nas.training.candidates.early_stopping import EarlyStopping
 from nas.workers.executor import Result
@@ -179,6 +180,15 @@ def test_a_recipe_that_does_harm_is_said_to(after, warned, caplog):
     warn_of_harm(trials)
     assert ("does harm: the static network as it is has a reward of 0.7000" in caplog.text) == warned
     assert ("(per_frame) 0.5500" in caplog.text) == warned
+
+
+@pytest.mark.parametrize(("workers", "threads", "warned"), [(1, 8, False), (2, 2, False), (2, 4, True), (4, 1, False)])
+def test_more_threads_than_cores_are_said_to_be_slow(workers, threads, warned, monkeypatch, caplog):
+    monkeypatch.setattr("nas.search.usable_cores", lambda: 4)
+    warn_of_crowding(
+        SearchConfig(machine=MachineConfig(workers=workers), compute=ComputeConfig(device="cpu", threads=threads))
+    )
+    assert ("--workers 1" in caplog.text) == warned
 
 
 @pytest.mark.parametrize("seed", range(5))
