@@ -45,6 +45,7 @@ def test_labels_are_those_of_the_segmentation_command(network, frames, expected)
         labels = [network.segment(frame) for frame in frames]
         np.testing.assert_array_equal(labels, expected)
         assert labels[0].dtype == np.uint8
+    assert all(len(np.unique(label)) > 1 for label in labels)
 
 
 def test_memory_matters_so_that_forgetting_it_shows(network, frames, expected):

@@ -67,6 +67,7 @@ def test_a_folder_becomes_label_images_overlays_and_a_video(clip, video_network,
     assert capsys.readouterr().out == f"{output}\n"
     images = [read_image(clip / f"{number}.png") for number in range(5)]
     np.testing.assert_array_equal(labels(output), by_hand(checkpoint, images, (32, 47)))
+    assert all(len(np.unique(label)) > 1 for label in labels(output))
     assert len(list((output / "overlays").iterdir())) == 5
     assert frames_of(output / "overlay.mp4") == (5, 10)
     facts = json.loads((output / "segment.json").read_text())
