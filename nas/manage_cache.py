@@ -150,14 +150,17 @@ def _agreed(unused: Sequence[Item], folders: Sequence[Path]) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or folder unless another process is making it anew."""
+    """Remove a file, or what is in a folder, unless another process is making it anew; lock files stay, as there."""
     target = path / "network.pt" if path.is_dir() else path
-    with target.with_name(f"{target.name}.lock").open("a") as lock:
+    lock_file = target.with_name(f"{target.name}.lock")
+    with lock_file.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(f"another process is making {target}; wait for it") from None
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for part in path.iterdir() if path.is_dir() else (path,):
+            if part != lock_file:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 if __name__ == "__main__":

@@ -113,6 +113,15 @@ def test_what_another_process_makes_is_left_alone(home):
     assert path.exists()
 
 
+def test_a_lock_that_others_may_wait_for_stays_the_lock(home):
+    lock = home / "cache" / "static" / "shapes-idle" / "network.pt.lock"
+    lock.touch()
+    before = lock.stat().st_ino
+    prune(home, yes=True)
+    assert [path.name for path in lock.parent.iterdir()] == [lock.name]
+    assert lock.stat().st_ino == before
+
+
 def test_damaged_files_are_nobodys(home):
     path = home / "cache" / "features" / "shapes-idle.h5"
     path.write_bytes(path.read_bytes()[:100])
