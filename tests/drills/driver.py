@@ -14,6 +14,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import ClassVar
 
 import psutil
 import torch
@@ -23,6 +24,7 @@ import nas.training.candidates.inputs
 from nas.runs.trial import Trial
 from nas.search import Arguments, main
 from nas.settings.command_line import run_command
+from nas.settings.compute import Compute
 from nas.settings.config import SearchConfig
 
 
@@ -34,6 +36,7 @@ class Candidates:
     """Mean wait in seconds; it is random, between 0 and twice of it."""
     faults: dict[str, str] = field(default_factory=dict)
     """Faults of trials, by number."""
+    compute: ClassVar = Compute(torch.device("cpu"), None)
 
     def build(self):
         return self.evaluate
