@@ -47,7 +47,7 @@ class Candidates:
         if fault:
             FAULTS[fault]()
         reward = math.nan if fault == "nan reward" else math.sin(int(job.genotype.key, 16)) ** 2
-        metrics = {"loss": math.nan if fault == "nan metric" else 1 - reward}
+        metrics = {"loss": math.nan if fault == "nan metric" else 1 - reward, "agreement": reward}
         scores = {"reward": reward, "halfway_reward": reward / 2, "metrics": metrics}
         names = {"number": job.number, "confirms": job.confirms, "genotype": job.genotype}
         return Trial(**names, status="finished", seed=job.seed, epochs=job.epochs or 2, **scores)
