@@ -16,7 +16,7 @@ WITHOUT_EDITABLE = "import sys; sys.meta_path = [each for each in sys.meta_path 
 
 
 def run(*words, cwd=ROOT, path=ROOT):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH")]))}
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=cwd, env=environment)
 
 

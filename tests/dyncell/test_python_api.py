@@ -48,7 +48,7 @@ def test_every_block_of_the_page_is_an_example():
 def test_an_example_runs(title, home):
     if "import optuna" in EXAMPLES[title] and find_spec("optuna") is None:
         pytest.skip("optuna is not installed, and no part of dyncell needs it")
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     words = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", EXAMPLES[title]]
     result = subprocess.run(words, capture_output=True, text=True, cwd=home, env=environment, timeout=300)

@@ -167,18 +167,8 @@ def diverging():
         ([0.2], [*ON_FEATURES, "--dataset", "video", "--data-root", "x.mp4"], "with --dataset alone-on must be images"),
     ],
     ids=[
-        *(
-            "empty log",
-            "only failures",
-            "fixed point",
-            "checkpoint",
-            "device",
-            "preset",
-            "seeds",
-            "no label",
-            "path",
-            "root",
-        ),
+        *("empty log", "only failures", "fixed point", "checkpoint", "device", "preset", "seeds", "no label"),
+        *("path", "root"),
         *("every other label", "last frames", "flow", "another teacher", "another video"),
     ],
 )

@@ -101,7 +101,7 @@ def test_a_name_of_another_form_is_answered_with_the_names_there_are(name):
 @pytest.mark.usefixtures("own")
 def test_the_command_ends_with_code_2_before_it_computes_or_writes_anything(tmp_path):
     words = ["-m", "nas.search", "--dataset", "shapes", "--run", "r", "--strategy", "mine.cells:Missing"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --strategy mine.cells:Missing: ")
